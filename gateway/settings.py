@@ -1,0 +1,63 @@
+"""The data plane's settings: every limit, time-out and size, with its unit in its name.
+
+`config.env` fills this from `FAREBOX_<NAME>` variables; nothing here reads the environment.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _setting(default: Any, description: str) -> Any:
+    return field(default=default, metadata={"description": description})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """What one gateway process is told at its start. All values are immutable."""
+
+    database_url: str = field(metadata={"description": "PostgreSQL, for policies.", "env": "DATABASE_URL"})
+    redis_url: str = field(metadata={"description": "Redis or Valkey, for admission.", "env": "REDIS_URL"})
+    key_pepper: bytes = field(repr=False, metadata={"description": "Secret of the key HMAC, ≥ 16 bytes."})
+    master_key: bytes = field(repr=False, metadata={"description": "Wraps data keys: 32 bytes, base64."})
+
+    shards: int = _setting(16, "Shards that organizations are spread over; never change it on live data.")
+
+    body_limit_bytes: int = _setting(10 * 1024 * 1024, "Largest request body.")
+    body_timeout_seconds: float = _setting(30.0, "Time a client has to send its whole body.")
+    json_depth_limit: int = _setting(64, "Deepest nesting of a request body.")
+    choices_limit: int = _setting(8, "Largest `n`.")
+    write_stall_timeout_seconds: float = _setting(60.0, "A client that reads nothing this long is cut.")
+
+    upstream_connect_timeout_seconds: float = _setting(5.0, "Opening a connection to a provider.")
+    upstream_pool_timeout_seconds: float = _setting(5.0, "Waiting for a free connection to a provider.")
+    upstream_write_timeout_seconds: float = _setting(30.0, "Sending the request to a provider.")
+    upstream_total_timeout_seconds: float = _setting(180.0, "A whole answer, retries included; then 504.")
+    stream_gap_timeout_seconds: float = _setting(180.0, "First byte of a stream, and between its events.")
+    stream_total_timeout_seconds: float = _setting(1200.0, "A whole stream.")
+    upstream_attempts_limit: int = _setting(8, "Upstream calls of one request, fallbacks included.")
+    upstream_connections_per_origin: int = _setting(2000, "Open connections to one provider.")
+    upstream_idle_connections_per_origin: int = _setting(200, "Idle connections kept to one provider.")
+    upstream_idle_expiry_seconds: float = _setting(30.0, "An idle connection is closed after this.")
+    upstream_answer_limit_bytes: int = _setting(32 * 1024 * 1024, "Largest buffered answer.")
+    upstream_event_limit_bytes: int = _setting(4 * 1024 * 1024, "Largest single stream event.")
+    allowed_upstream_networks: tuple[str, ...] = _setting(
+        (), "Networks (CIDR, comma-separated) that custom endpoints may be in although they are private."
+    )
+
+    redis_call_timeout_ms: float = _setting(50.0, "One Redis exchange on the hot path; then 503.")
+    redis_queue_limit: int = _setting(10_000, "Redis calls of a process that may wait at once.")
+    hold_lease_seconds: float = _setting(30.0, "A hold whose process stopped renewing it is settled after this.")
+    hold_renew_seconds: float = _setting(5.0, "How often running requests renew their holds.")
+    rate_burst_seconds: float = _setting(60.0, "Seconds' worth of a rate limit that may be used at once.")
+    settle_retry_seconds: float = _setting(0.5, "Pause before an undelivered settlement is sent again.")
+    spool_dir: str = _setting("var/spool", "Where settlements wait on disk while Redis is away.")
+
+    policy_cache_entries: int = _setting(10_000, "Keys whose policy one process remembers.")
+    unknown_key_cache_entries: int = _setting(10_000, "Unknown keys one process remembers.")
+    unknown_key_cache_seconds: float = _setting(5.0, "How long an unknown key is remembered as unknown.")
+    epoch_poll_seconds: float = _setting(0.5, "How often a process asks for changed organizations.")
+    policy_load_timeout_seconds: float = _setting(2.0, "Loading one key's policy from PostgreSQL; then 503.")
+    database_pool_connections: int = _setting(4, "PostgreSQL connections of one gateway process.")
+
+    logged_body_limit_bytes: int = _setting(65_536, "Larger prompts and answers are not stored.")
+    drain_timeout_seconds: float = _setting(120.0, "Time running streams get after SIGTERM.")
