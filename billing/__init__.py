@@ -1,0 +1,1 @@
+"""What it costs, and the proof: prices, usage events and the double-entry ledger."""

@@ -1,0 +1,25 @@
+"""What can go wrong with money. Messages tell the reader what to change."""
+
+
+class BillingError(Exception):
+    """The base of everything that this room raises."""
+
+
+class UnknownPrice(BillingError):
+    """A model, a date or a unit has no price: the request cannot be priced, and is never free for that."""
+
+
+class PriceBookError(BillingError):
+    """A price file says something that cannot be right; the message names the file and the line."""
+
+
+class InvalidAmount(BillingError):
+    """An amount of money is of the wrong sign, too fine or too large."""
+
+
+class UnbalancedTransfer(BillingError):
+    """The legs of a transfer do not sum to zero, or there are fewer than two."""
+
+
+class InvalidBudget(BillingError):
+    """A budget's scope, window, time zone or amount cannot be used."""

@@ -1,0 +1,208 @@
+"""Usage events and the double-entry ledger.
+
+Events and transfers are written by `billing.ingest` and `billing.ledger` only. The tables
+`billing_usageevent` and `billing_usagebody` are partitioned by day (`occurred_at`); the
+ledger's tables are append-only by trigger and each transfer sums to zero by a deferred
+constraint: both stand in the migrations.
+"""
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from accounts.models import Organization
+
+USD_DIGITS, USD_DECIMALS = 20, 9
+
+
+def usd_field(**options: object) -> models.DecimalField:  # type: ignore[type-arg]
+    """A column of US dollars, exact to the nano-dollar."""
+    return models.DecimalField(max_digits=USD_DIGITS, decimal_places=USD_DECIMALS, **options)  # type: ignore[misc, arg-type]
+
+
+class Budget(models.Model):
+    """An amount that a scope may spend in each window of time."""
+
+    class Scope(models.TextChoices):
+        ORGANIZATION = "organization", "Organization"
+        PROJECT = "project", "Project"
+        KEY = "key", "Key"
+
+    class Window(models.TextChoices):
+        DAY = "day", "a day"
+        WEEK = "week", "a week"
+        MONTH = "month", "a month"
+        TOTAL = "total", "in total"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="budgets")
+    scope = models.CharField(max_length=16, choices=Scope.choices)
+    scope_id = models.UUIDField(help_text="The id of the organization, project or key that it binds.")
+    amount_usd = usd_field()
+    window = models.CharField(max_length=16, choices=Window.choices)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["scope", "scope_id", "window"], name="budget_once_per_scope_and_window"
+            ),
+            models.CheckConstraint(condition=models.Q(amount_usd__gte=0), name="budget_amount_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"${self.amount_usd} {self.get_window_display()} for {self.scope} {self.scope_id}"
+
+
+class UsageEvent(models.Model):
+    """One request of one key, as it ended. Token counts are disjoint (see `billing.usage`)."""
+
+    class Ending(models.TextChoices):
+        COMPLETED = "completed", "Completed"
+        REFUSED = "refused", "Refused by Farebox"
+        UPSTREAM_ERROR = "upstream_error", "Provider error"
+        CLIENT_LEFT = "client_left", "Client left"
+        CUT = "cut", "Cut by Farebox"
+        RECOVERED = "recovered", "Recovered after a crash"
+
+    pk = models.CompositePrimaryKey("id", "occurred_at")
+    id = models.UUIDField(default=uuid.uuid4)
+    occurred_at = models.DateTimeField(help_text="When the request arrived.")
+    sequence = models.BigIntegerField(
+        help_text="Order of ingestion, from a sequence; the rollups' watermark."
+    )
+    ingested_at = models.DateTimeField(auto_now_add=True)
+
+    organization_id = models.UUIDField()
+    project_id = models.UUIDField()
+    key_id = models.UUIDField()
+
+    request_id = models.CharField(max_length=128, help_text="What x-request-id said.")
+    route = models.CharField(max_length=64, help_text="The path that was called.")
+    requested_model = models.CharField(max_length=256)
+    model = models.CharField(max_length=256, blank=True)
+    provider = models.CharField(max_length=64, blank=True)
+    is_own_credential = models.BooleanField(default=False)
+    is_stream = models.BooleanField(default=False)
+
+    status = models.PositiveSmallIntegerField(help_text="HTTP status to the client; 499 when it left first.")
+    ending = models.CharField(max_length=16, choices=Ending.choices)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.CharField(max_length=512, blank=True)
+    finish_reason = models.CharField(max_length=32, blank=True)
+
+    input_tokens = models.BigIntegerField(default=0)
+    cached_input_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    audio_input_tokens = models.BigIntegerField(default=0)
+    audio_output_tokens = models.BigIntegerField(default=0)
+    image_input_tokens = models.BigIntegerField(default=0)
+    searches = models.IntegerField(default=0)
+    is_estimated = models.BooleanField(default=False, help_text="The provider reported no usage; we counted.")
+
+    price_version = models.CharField(max_length=128, blank=True)
+    cost_usd = usd_field(default=0, help_text="At the price book, whoever pays it.")
+    charge_usd = usd_field(default=0, help_text="What the organization's credit was charged.")
+    cost_parts = models.JSONField(default=dict, help_text="USD by part, as decimal strings: input, output, …")
+
+    duration_ms = models.FloatField(null=True)
+    first_token_ms = models.FloatField(null=True)
+    overhead_ms = models.FloatField(null=True)
+    timeline = models.JSONField(default=list, help_text="[[step, start_ms, end_ms], …] from arrival.")
+    attempts = models.JSONField(default=list, help_text="[{provider, model, status_code, error_type, …}, …]")
+    limits = models.JSONField(default=dict, help_text="Limits and budgets as they stood after admission.")
+    parameters = models.JSONField(default=dict, help_text="The request's parameters without its messages.")
+
+    tags = ArrayField(models.CharField(max_length=64), default=list)
+    end_user = models.CharField(max_length=256, blank=True)
+    session_id = models.CharField(max_length=256, blank=True)
+    agent = models.CharField(max_length=256, blank=True)
+    source = models.CharField(max_length=256, blank=True)
+
+    class Meta:
+        ordering = ["-occurred_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.ending}"
+
+
+class UsageBody(models.Model):
+    """The stored request and answer of an event, encrypted with the organization's data key."""
+
+    pk = models.CompositePrimaryKey("event_id", "occurred_at")
+    event_id = models.UUIDField()
+    occurred_at = models.DateTimeField()
+    organization_id = models.UUIDField()
+    encrypted_request = models.BinaryField(null=True)
+    encrypted_response = models.BinaryField(null=True)
+
+    def __str__(self) -> str:
+        return f"bodies of {self.event_id}"
+
+
+class IngestCursor(models.Model):
+    """How far a shard's stream has been ingested; moves in the transaction that writes the events."""
+
+    shard = models.PositiveSmallIntegerField(primary_key=True)
+    stream_id = models.CharField(max_length=48, default="0-0")
+
+    def __str__(self) -> str:
+        return f"shard {self.shard} to {self.stream_id}"
+
+
+class LedgerAccount(models.Model):
+    class Kind(models.TextChoices):
+        PREPAID_CREDIT = "prepaid_credit", "Prepaid credit"
+        PLATFORM_REVENUE = "platform_revenue", "Platform revenue"
+        PROVIDER_COST = "provider_cost", "Provider cost"
+        PROVIDER_PAYABLE = "provider_payable", "Owed to providers"
+        PROMOTION = "promotion", "Promotion"
+        ADJUSTMENT = "adjustment", "Adjustment"
+        PAYMENTS = "payments", "Payments received"
+
+    id = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="ledger_accounts")
+    kind = models.CharField(max_length=32, choices=Kind.choices)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organization", "kind"], name="ledger_account_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.organization_id}"
+
+
+class LedgerTransfer(models.Model):
+    """One fact about money. `id` is the usage event's id for a charge, so it can be posted once only."""
+
+    class Kind(models.TextChoices):
+        CHARGE = "charge", "Usage"
+        TOP_UP = "top_up", "Top-up"
+        PROMOTION = "promotion", "Promotion"
+        REFUND = "refund", "Refund"
+        ADJUSTMENT = "adjustment", "Adjustment"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="ledger_transfers")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    occurred_at = models.DateTimeField()
+    posted_at = models.DateTimeField(auto_now_add=True)
+    description = models.CharField(max_length=256, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+class LedgerEntry(models.Model):
+    """One leg of a transfer; positive adds to the account. The legs of a transfer sum to zero."""
+
+    id = models.BigAutoField(primary_key=True)
+    transfer = models.ForeignKey(LedgerTransfer, on_delete=models.PROTECT, related_name="entries")
+    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="entries")
+    amount_usd = usd_field()
+
+    def __str__(self) -> str:
+        return f"{self.amount_usd} to {self.account_id}"

@@ -1,0 +1,162 @@
+"""What a request costs: a pure function of the usage vector and one dated price.
+
+Rates are integers of pico-dollars per token (USD per million tokens times 10^6), so nothing is
+rounded until the total. Where prices come from is `billing.price_book`; the rules of the units
+and their sources are in billing/prices/README.md.
+"""
+
+from dataclasses import dataclass
+
+from billing.errors import UnknownPrice
+from billing.money import PICO_PER_NANO, pico_to_nano, pico_to_text
+from billing.usage import TokenUsage
+
+INPUT_UNITS = ("input", "cached_input", "cache_write", "audio_input", "image_input")
+OUTPUT_UNITS = ("output", "reasoning", "audio_output")
+AUDIO_UNITS = frozenset({"audio_input", "audio_output"})
+
+# A unit without a rate of its own costs what it is a part of. Audio has no such default.
+DEFAULT_UNIT = {
+    "cached_input": "input",
+    "cache_write": "input",
+    "image_input": "input",
+    "reasoning": "output",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Pico-dollars per token of each unit; None where the provider names none."""
+
+    input: int | None = None
+    cached_input: int | None = None
+    cache_write: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
+    image_input: int | None = None
+
+    def rate_of(self, unit: str) -> int:
+        """Pico-dollars for one token of `unit`. Raises UnknownPrice if neither it nor its default has one."""
+        rate: int | None = getattr(self, unit)
+        if rate is None and unit in DEFAULT_UNIT:
+            rate = getattr(self, DEFAULT_UNIT[unit])
+        if rate is None:
+            raise UnknownPrice(f"The price has no rate for {unit} tokens.")
+        return rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongContext:
+    """Rates of the whole request once its prompt is longer than `above_prompt_tokens`."""
+
+    above_prompt_tokens: int
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price(Rates):
+    """The rates of one model at one provider from one day on. `version` names exactly these numbers."""
+
+    version: str
+    per_request_pico: int = 0
+    per_search_pico: int | None = None
+    long_contexts: tuple[LongContext, ...] = ()
+
+    def rates_for(self, prompt_tokens: int) -> Rates:
+        """The rates of a prompt of this length; tiers are kept in ascending order."""
+        applicable = [tier.rates for tier in self.long_contexts if prompt_tokens > tier.above_prompt_tokens]
+        return applicable[-1] if applicable else self
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A request's cost in pico-dollars by part; `input_pico` holds all prompt tokens but cached reads."""
+
+    input_pico: int = 0
+    cached_input_pico: int = 0
+    output_pico: int = 0
+    request_pico: int = 0
+
+    @property
+    def total_pico(self) -> int:
+        return self.input_pico + self.cached_input_pico + self.output_pico + self.request_pico
+
+    @property
+    def total_nano(self) -> int:
+        """The amount to book: the exact sum, rounded once, half to even."""
+        return pico_to_nano(self.total_pico)
+
+    def parts_usd(self) -> dict[str, str]:
+        """Each part in dollars as a decimal string, unrounded."""
+        return {
+            "input": pico_to_text(self.input_pico),
+            "cached_input": pico_to_text(self.cached_input_pico),
+            "output": pico_to_text(self.output_pico),
+            "request": pico_to_text(self.request_pico),
+        }
+
+
+def cost_of(usage: TokenUsage, price: Price) -> Cost:
+    """Price each disjoint count and keep the parts apart, unrounded.
+
+    Raises UnknownPrice if `price` lacks a unit that `usage` has: a price is never guessed,
+    and never zero by omission.
+    """
+    rates = price.rates_for(usage.prompt_tokens)
+    fresh_units = [unit for unit in INPUT_UNITS if unit != "cached_input"]
+    return Cost(
+        input_pico=sum(_part(usage, rates, unit) for unit in fresh_units),
+        cached_input_pico=_part(usage, rates, "cached_input"),
+        output_pico=sum(_part(usage, rates, unit) for unit in OUTPUT_UNITS),
+        request_pico=price.per_request_pico + _searches(usage.searches, price),
+    )
+
+
+def worst_case_nano(
+    price: Price,
+    *,
+    prompt_tokens: int,
+    output_tokens: int,
+    choices: int = 1,
+    searches: int = 0,
+    has_audio: bool = True,
+) -> int:
+    """An upper bound of what `cost_of` gives for any usage within these counts.
+
+    `output_tokens` is the cap of one choice; the prompt is billed once. Every token is taken at
+    the dearest rate it could have, over every context tier the prompt could reach.
+    `has_audio=False` leaves audio rates out when neither side of the request can carry audio.
+    Raises UnknownPrice if the price has no input or output rate.
+    """
+    reachable = [price, *(t.rates for t in price.long_contexts if prompt_tokens > t.above_prompt_tokens)]
+    input_rate = max(_dearest(rates, INPUT_UNITS, has_audio=has_audio) for rates in reachable)
+    output_rate = max(_dearest(rates, OUTPUT_UNITS, has_audio=has_audio) for rates in reachable)
+    bound_pico = (
+        prompt_tokens * input_rate
+        + output_tokens * choices * output_rate
+        + price.per_request_pico
+        + _searches(searches, price)
+    )
+    return -(-bound_pico // PICO_PER_NANO)
+
+
+def _part(usage: TokenUsage, rates: Rates, unit: str) -> int:
+    count: int = getattr(usage, unit)
+    return count * rates.rate_of(unit) if count else 0
+
+
+def _searches(count: int, price: Price) -> int:
+    if not count:
+        return 0
+    if price.per_search_pico is None:
+        raise UnknownPrice(f"The price {price.version} has no rate for web searches.")
+    return count * price.per_search_pico
+
+
+def _dearest(rates: Rates, units: tuple[str, ...], *, has_audio: bool) -> int:
+    possible = [unit for unit in units if has_audio or unit not in AUDIO_UNITS]
+    base_unit = units[0]
+    known: list[int] = [getattr(rates, unit) for unit in possible if getattr(rates, unit) is not None]
+    return max(rates.rate_of(base_unit), *known)
