@@ -1,0 +1,1 @@
+"""Who: people, organizations, roles, projects and API keys. What they cost is in billing."""

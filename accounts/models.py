@@ -1,0 +1,180 @@
+"""People, organizations, memberships, projects and API keys.
+
+Rows of a tenant are reached through `accounts.tenancy` only; every write is a function in
+`accounts.services`. What a key may spend is a budget in `billing`.
+"""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models.functions import Lower
+
+from accounts.people import PersonManager
+from accounts.permissions import Role
+
+MAX_NAME_CHARACTERS = 120
+MAX_TAGS_PER_KEY = 20
+AT_LEAST_ONE = [MinValueValidator(1)]
+
+
+class Person(AbstractUser):
+    """Someone who signs in. The e-mail address is the login."""
+
+    class Theme(models.TextChoices):
+        SYSTEM = "system", "As my device"
+        LIGHT = "light", "Light"
+        DARK = "dark", "Dark"
+
+    username = None  # type: ignore[assignment]  # the e-mail address replaces it
+    first_name = None  # type: ignore[assignment]  # one name, as its owner writes it
+    last_name = None  # type: ignore[assignment]
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=MAX_NAME_CHARACTERS, blank=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects: ClassVar[PersonManager] = PersonManager()  # type: ignore[assignment]  # e-mail, not username
+
+    class Meta:
+        verbose_name_plural = "people"
+        constraints = [models.UniqueConstraint(Lower("email"), name="person_email_once")]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def get_full_name(self) -> str:
+        return self.name or self.email
+
+    def get_short_name(self) -> str:
+        return self.name or self.email.partition("@")[0]
+
+
+class Limits(models.Model):
+    """Rates that bind whoever carries them; null means unlimited."""
+
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    tokens_per_minute = models.PositiveBigIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    concurrent_requests = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+
+    class Meta:
+        abstract = True
+
+
+class Organization(Limits):
+    """The tenant: it pays, and everything below belongs to it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.SlugField(max_length=64, unique=True)
+    name = models.CharField(max_length=MAX_NAME_CHARACTERS)
+    is_active = models.BooleanField(default=True)
+    is_body_logging_on = models.BooleanField(
+        default=False, help_text="Store prompts and answers when the request allows it."
+    )
+    is_stream_cut_on_revocation = models.BooleanField(
+        default=False, help_text="Cut the running streams of a key when it is revoked."
+    )
+    encrypted_data_key = models.BinaryField(
+        null=True, editable=False, help_text="This organization's data key, wrapped by the master key."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    members = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, through="Membership", related_name="organizations"
+    )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OrganizationEpoch(models.Model):
+    """Counts the changes of an organization that the data plane must see; bumped with each of them."""
+
+    organization = models.OneToOneField(
+        Organization, on_delete=models.CASCADE, primary_key=True, related_name="epoch_row"
+    )
+    epoch = models.PositiveBigIntegerField(default=1)
+    published_epoch = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.organization_id} at {self.epoch}"
+
+
+class Membership(models.Model):
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "person"], name="membership_once"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person_id} is {self.role} of {self.organization_id}"
+
+
+class Project(Limits):
+    """A share of an organization: its keys, its limits, and whose provider keys it uses."""
+
+    class Mode(models.TextChoices):
+        CREDITS = "credits", "Platform credit"
+        API_KEYS = "api-keys", "Own provider keys"
+        HYBRID = "hybrid", "Own provider keys first, then credit"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="projects")
+    name = models.CharField(max_length=MAX_NAME_CHARACTERS)
+    mode = models.CharField(max_length=16, choices=Mode.choices, default=Mode.HYBRID)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("organization", Lower("name"), name="project_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKey(Limits):
+    """A bearer key. The secret is shown once and stored as an HMAC; `last_four` tells keys apart."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="api_keys")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=MAX_NAME_CHARACTERS)
+    secret_hmac = models.BinaryField(max_length=32, unique=True, editable=False)
+    pepper_id = models.CharField(max_length=16, editable=False)
+    last_four = models.CharField(max_length=4, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    allowed_models = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="List of model names, `provider/model` or `provider/*`; null allows all.",
+    )
+    default_tags = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name} …{self.last_four}"

@@ -1,0 +1,37 @@
+"""What each role may do: one table, read by views, API and pages alike."""
+
+from django.db.models import TextChoices
+
+
+class Role(TextChoices):
+    OWNER = "owner", "Owner"
+    ADMIN = "admin", "Admin"
+    DEVELOPER = "developer", "Developer"
+    BILLING = "billing", "Billing"
+    VIEWER = "viewer", "Viewer"
+
+
+class Action(TextChoices):
+    VIEW_SPEND = "view_spend", "See spend, requests and the ledger of the whole organization"
+    VIEW_BODIES = "view_bodies", "Read stored prompts and answers"
+    CREATE_KEY = "create_key", "Create keys and revoke their own"
+    MANAGE_KEYS = "manage_keys", "Revoke any key and change its limits"
+    MANAGE_PROJECTS = "manage_projects", "Create projects and change their limits"
+    MANAGE_PROVIDERS = "manage_providers", "Store provider credentials"
+    MANAGE_MEMBERS = "manage_members", "Invite people and change roles up to their own"
+    MANAGE_BILLING = "manage_billing", "Top up credit and set budgets of the organization"
+    MANAGE_ORGANIZATION = "manage_organization", "Rename the organization and switch logging of bodies"
+
+
+ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
+    Role.OWNER: frozenset(Action),
+    Role.ADMIN: frozenset(Action) - {Action.MANAGE_BILLING, Action.MANAGE_ORGANIZATION},
+    Role.DEVELOPER: frozenset({Action.CREATE_KEY}),
+    Role.BILLING: frozenset({Action.VIEW_SPEND, Action.MANAGE_BILLING}),
+    Role.VIEWER: frozenset({Action.VIEW_SPEND}),
+}
+
+
+def may(role: str, action: Action) -> bool:
+    """Whether someone with this role may do this."""
+    return action in ACTIONS_OF_ROLE[Role(role)]

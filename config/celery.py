@@ -1,0 +1,22 @@
+"""The worker's application: `celery -A config.celery worker -B -P threads`.
+
+The schedule and the options are in `config.settings`; the data plane never imports this.
+"""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_ready
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("farebox")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@worker_ready.connect
+def keep_partitions_at_start(**_: Any) -> None:
+    """Today's partitions must exist before the first event comes, not an hour later."""
+    app.send_task("billing.tasks.keep_partitions")

@@ -1,0 +1,61 @@
+"""The settings of everything but the data plane: pages, sign-in, mail, worker and admin.
+
+Declared here with default, unit and description; `config.env` fills it from the environment.
+The data plane's own are in `gateway.settings`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _setting(default: Any, description: str, **rules: Any) -> Any:
+    return field(default=default, metadata={"description": description, **rules})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings:
+    """What the control plane is told at its start. All values are immutable."""
+
+    secret_key: str = field(
+        repr=False,
+        metadata={"description": "Signs sessions and links, ≥ 50 characters.", "minimum_characters": 50},
+    )
+    mode: str = _setting(
+        "production",
+        "`embedded` and `test` allow plain http on this machine.",
+        choices=("production", "embedded", "test"),
+    )
+    public_url: str = _setting("http://127.0.0.1:8000", "Where people and clients reach this house.")
+    allowed_hosts: tuple[str, ...] = _setting(("127.0.0.1", "localhost"), "Host names that pages answer to.")
+    key_pepper_id: str = _setting("1", "Names the key pepper in use, so that it can be rotated.")
+    simulator_url: str = field(
+        default="",
+        metadata={
+            "description": "Where the simulated provider listens; empty: not offered.",
+            "env": "SIMULATOR_URL",
+        },
+    )
+
+    email_verification: str = _setting(
+        "",
+        "Whether an e-mail address must be confirmed before signing in; empty: only in production.",
+        choices=("", "mandatory", "optional", "none"),
+    )
+    email_host: str = _setting("", "SMTP server; empty: mail is printed to the console.")
+    email_port: int = _setting(587, "SMTP port.", maximum=65_535)
+    email_user: str = _setting("", "SMTP user name.")
+    email_password: str = field(
+        default="", repr=False, metadata={"description": "SMTP password.", "is_secret": True}
+    )
+    email_is_tls: bool = _setting(True, "Whether SMTP starts TLS.")
+    email_from: str = _setting("Farebox <farebox@localhost>", "Sender of all mail.")
+
+    admin_is_served: bool = _setting(False, "Whether `/admin/` exists; always in `embedded` and `test`.")
+    signup_is_open: bool = _setting(True, "Whether strangers may create an account.")
+    console_pool_connections: int = _setting(10, "PostgreSQL connections of one page or worker process.")
+    session_lifetime_days: int = _setting(7, "After this people sign in again.")
+    usage_retention_days: int = _setting(400, "Usage events are dropped after this; the ledger stays.")
+    body_retention_days: int = _setting(30, "Stored prompts and answers are dropped after this.")
+    log_level: str = _setting(
+        "INFO", "Least severe log line that is written.", choices=("DEBUG", "INFO", "WARNING", "ERROR")
+    )

@@ -1,0 +1,5 @@
+"""Pages and management routes of gateway."""
+
+from django.urls.resolvers import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []
