@@ -1,7 +1,7 @@
-"""Usage events and the double-entry ledger.
+"""Budgets, usage events and the double-entry ledger.
 
-Events and transfers are written by `billing.ingest` and `billing.ledger` only. The tables
-`billing_usageevent` and `billing_usagebody` are partitioned by day (`occurred_at`); the
+Events are written by `billing.ingest`, transfers by `billing.ledger`, and by nobody else. The
+tables `billing_usageevent` and `billing_usagebody` are partitioned by day (`occurred_at`); the
 ledger's tables are append-only by trigger and each transfer sums to zero by a deferred
 constraint: both stand in the migrations.
 """
@@ -9,11 +9,14 @@ constraint: both stand in the migrations.
 import uuid
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models.functions import Now
 
 from accounts.models import Organization
 
 USD_DIGITS, USD_DECIMALS = 20, 9
+EVENT_SEQUENCE = "billing_usageevent_sequence"
 
 
 def usd_field(**options: object) -> models.DecimalField:  # type: ignore[type-arg]
@@ -71,9 +74,10 @@ class UsageEvent(models.Model):
     id = models.UUIDField(default=uuid.uuid4)
     occurred_at = models.DateTimeField(help_text="When the request arrived.")
     sequence = models.BigIntegerField(
-        help_text="Order of ingestion, from a sequence; the rollups' watermark."
+        db_default=models.Func(models.Value(EVENT_SEQUENCE), function="nextval"),
+        help_text="Order of ingestion; the rollups' watermark.",
     )
-    ingested_at = models.DateTimeField(auto_now_add=True)
+    ingested_at = models.DateTimeField(db_default=Now())
 
     organization_id = models.UUIDField()
     project_id = models.UUIDField()
@@ -125,6 +129,31 @@ class UsageEvent(models.Model):
 
     class Meta:
         ordering = ["-occurred_at", "-id"]
+        indexes = [
+            models.Index(
+                "organization_id",
+                models.F("occurred_at").desc(),
+                models.F("id").desc(),
+                name="usage_event_by_organization",
+                include=["charge_usd", "cost_usd"],
+            ),
+            models.Index(
+                "organization_id",
+                "key_id",
+                "occurred_at",
+                name="usage_event_by_key",
+                include=["charge_usd", "cost_usd"],
+            ),
+            models.Index(
+                "organization_id",
+                "project_id",
+                "occurred_at",
+                name="usage_event_by_project",
+                include=["charge_usd", "cost_usd"],
+            ),
+            models.Index("sequence", name="usage_event_by_sequence"),
+            GinIndex(fields=["tags"], name="usage_event_by_tag", fastupdate=False),
+        ]
 
     def __str__(self) -> str:
         return f"{self.id} {self.ending}"
@@ -155,6 +184,8 @@ class IngestCursor(models.Model):
 
 
 class LedgerAccount(models.Model):
+    """One side of an organization's money; its balance is the sum of its entries, kept in the same step."""
+
     class Kind(models.TextChoices):
         PREPAID_CREDIT = "prepaid_credit", "Prepaid credit"
         PLATFORM_REVENUE = "platform_revenue", "Platform revenue"
@@ -167,6 +198,8 @@ class LedgerAccount(models.Model):
     id = models.BigAutoField(primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="ledger_accounts")
     kind = models.CharField(max_length=32, choices=Kind.choices)
+    balance_usd = usd_field(default=0)
+    charged_usd = usd_field(default=0, help_text="The part of the balance that usage took; positive.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["organization", "kind"], name="ledger_account_once")]
@@ -189,7 +222,12 @@ class LedgerTransfer(models.Model):
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="ledger_transfers")
     kind = models.CharField(max_length=16, choices=Kind.choices)
     occurred_at = models.DateTimeField()
-    posted_at = models.DateTimeField(auto_now_add=True)
+    posted_at = models.DateTimeField(db_default=Now())
+    posted_in = models.BigIntegerField(
+        db_default=models.Func(function="txid_current"),
+        editable=False,
+        help_text="The database transaction that posted it; a transfer takes no entries after that.",
+    )
     description = models.CharField(max_length=256, blank=True)
 
     def __str__(self) -> str:
@@ -197,12 +235,32 @@ class LedgerTransfer(models.Model):
 
 
 class LedgerEntry(models.Model):
-    """One leg of a transfer; positive adds to the account. The legs of a transfer sum to zero."""
+    """One leg of a transfer; positive adds to the account. The legs of a transfer sum to zero.
+
+    An account's entries are a chain in the order of their ids: each carries the balance after it.
+    """
 
     id = models.BigAutoField(primary_key=True)
-    transfer = models.ForeignKey(LedgerTransfer, on_delete=models.PROTECT, related_name="entries")
-    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="entries")
+    transfer = models.ForeignKey(
+        LedgerTransfer, on_delete=models.PROTECT, related_name="entries", db_index=False
+    )
+    account = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, related_name="entries", db_index=False
+    )
+    occurred_at = models.DateTimeField(help_text="The transfer's, kept here for the statements' index.")
     amount_usd = usd_field()
+    balance_after_usd = usd_field()
+
+    class Meta:
+        verbose_name_plural = "ledger entries"
+        indexes = [
+            models.Index(fields=["account", "-id"], name="ledger_entry_by_account"),
+            models.Index(fields=["account", "-occurred_at", "-id"], name="ledger_entry_by_time"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["transfer", "account"], name="ledger_entry_once_per_account"),
+            models.CheckConstraint(condition=~models.Q(amount_usd=0), name="ledger_entry_not_zero"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.amount_usd} to {self.account_id}"
