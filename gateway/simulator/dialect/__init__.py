@@ -1,0 +1,1 @@
+"""How an answer reads in each provider's dialect: one file each, pure."""
