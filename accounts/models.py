@@ -15,9 +15,8 @@ from django.db.models.functions import Lower
 
 from accounts.people import PersonManager
 from accounts.permissions import Role
+from accounts.rules import MAX_NAME_CHARACTERS
 
-MAX_NAME_CHARACTERS = 120
-MAX_TAGS_PER_KEY = 20
 AT_LEAST_ONE = [MinValueValidator(1)]
 
 

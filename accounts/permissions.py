@@ -31,7 +31,26 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     Role.VIEWER: frozenset({Action.VIEW_SPEND}),
 }
 
+DESCRIPTION_OF_ROLE: dict[Role, str] = {
+    Role.OWNER: "Everything, including billing, the organization itself and other owners.",
+    Role.ADMIN: "Members, projects, all keys and provider credentials; sees all spend. No billing.",
+    Role.DEVELOPER: "Creates keys, and sees and revokes the keys they created.",
+    Role.BILLING: "Sees all spend, tops up credit and sets budgets. No keys.",
+    Role.VIEWER: "Sees all spend, requests and the ledger. Changes nothing.",
+}
+
 
 def may(role: str, action: Action) -> bool:
     """Whether someone with this role may do this."""
     return action in ACTIONS_OF_ROLE[Role(role)]
+
+
+def may_hand_out(own_role: str, role: str) -> bool:
+    """Whether someone with `own_role` may give or take `role`: never more than they hold."""
+    own, other = ACTIONS_OF_ROLE[Role(own_role)], ACTIONS_OF_ROLE[Role(role)]
+    return Action.MANAGE_MEMBERS in own and other <= own
+
+
+def roles_within(own_role: str) -> tuple[Role, ...]:
+    """The roles that someone with `own_role` may give, the widest first."""
+    return tuple(role for role in Role if may_hand_out(own_role, role))

@@ -1,0 +1,29 @@
+"""What the services of accounts refuse; each message tells a person what to do instead."""
+
+
+class AccountsRefusal(Exception):
+    """A rule of accounts forbids this; `str()` of it may be shown to the person who asked."""
+
+
+class NameMissing(AccountsRefusal):
+    """A name is empty or too long."""
+
+
+class NameTaken(AccountsRefusal):
+    """Another row of the organization has this name."""
+
+
+class RoleOutOfReach(AccountsRefusal):
+    """Someone would grant or take away rights that they do not hold themselves."""
+
+
+class LastOwner(AccountsRefusal):
+    """The organization would be left without an owner."""
+
+
+class WrongLimit(AccountsRefusal):
+    """A limit, tag, model list or expiry of a key is not allowed."""
+
+
+class ForeignRow(AccountsRefusal):
+    """Rows of two organizations would be tied together."""

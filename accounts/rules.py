@@ -1,0 +1,87 @@
+"""What names, limits, tags, model lists and time zones may look like.
+
+Pure. Forms and services check the same values here; a broken rule is an `AccountsRefusal`.
+"""
+
+import zoneinfo
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+
+from accounts.errors import NameMissing, WrongLimit
+
+MAX_NAME_CHARACTERS = 120
+MAX_TAGS = 20
+MAX_TAG_CHARACTERS = 64
+MAX_ALLOWED_MODELS = 100
+MAX_MODEL_CHARACTERS = 200
+MAX_RATE = 2**31 - 1
+MAX_TOKENS_PER_MINUTE = 10**12
+
+
+def checked_name(name: str, *, is_required: bool = True) -> str:
+    """The name without needless white space; raises NameMissing."""
+    tidy = " ".join(name.split())
+    if is_required and not tidy:
+        raise NameMissing("Give it a name.")
+    if len(tidy) > MAX_NAME_CHARACTERS or not tidy.isprintable():
+        raise NameMissing(f"A name has at most {MAX_NAME_CHARACTERS} printable characters.")
+    return tidy
+
+
+def check_rates(
+    requests_per_minute: int | None, tokens_per_minute: int | None, concurrent_requests: int | None
+) -> None:
+    """Raise WrongLimit unless each is None or a whole number from 1 up."""
+    _check_rate("Requests per minute", requests_per_minute, most=MAX_RATE)
+    _check_rate("Tokens per minute", tokens_per_minute, most=MAX_TOKENS_PER_MINUTE)
+    _check_rate("Concurrent requests", concurrent_requests, most=MAX_RATE)
+
+
+def check_expiry(expires_at: datetime | None) -> None:
+    """Raise WrongLimit if the moment has passed already."""
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        raise WrongLimit("The key would have expired already; choose a later date.")
+
+
+def checked_tags(tags: Sequence[str]) -> list[str]:
+    """The tags, trimmed and without doubles, in their order; raises WrongLimit."""
+    tidy = list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+    if len(tidy) > MAX_TAGS:
+        raise WrongLimit(f"A key has at most {MAX_TAGS} tags, got {len(tidy)}.")
+    for tag in tidy:
+        if len(tag) > MAX_TAG_CHARACTERS or not tag.isprintable() or "," in tag:
+            raise WrongLimit(f"A tag has at most {MAX_TAG_CHARACTERS} printable characters and no comma.")
+    return tidy
+
+
+def checked_models(models: Sequence[str] | None) -> list[str] | None:
+    """The allowed models, trimmed and without doubles; None allows all; raises WrongLimit."""
+    if models is None:
+        return None
+    tidy = list(dict.fromkeys(model.strip() for model in models if model.strip()))
+    if not 1 <= len(tidy) <= MAX_ALLOWED_MODELS:
+        raise WrongLimit(f"Name between 1 and {MAX_ALLOWED_MODELS} models, or allow all of them.")
+    for model in tidy:
+        if len(model) > MAX_MODEL_CHARACTERS or not model.isprintable() or " " in model:
+            raise WrongLimit(f"{model[:40]!r} is not a model name like provider/model or provider/*.")
+    return tidy
+
+
+def checked_time_zone(name: str) -> str:
+    """The name if this machine knows the time zone; raises WrongLimit."""
+    if name not in time_zones():
+        raise WrongLimit(f"{name[:40]!r} is not a time zone like Europe/Berlin.")
+    return name
+
+
+@cache
+def time_zones() -> tuple[str, ...]:
+    """The names people choose from, UTC first."""
+    places = {name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/")}
+    return ("UTC", *sorted(places))
+
+
+def _check_rate(label: str, rate: int | None, *, most: int) -> None:
+    if rate is not None and not 1 <= rate <= most:
+        raise WrongLimit(f"{label} must be between 1 and {most}, got {rate}; leave it empty for no limit.")

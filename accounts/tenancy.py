@@ -1,0 +1,118 @@
+"""The only door to a tenant's rows: who asks, for which organization, with which role.
+
+Strangers get 404, as if the organization did not exist; insiders without the right get 403.
+Rows of other rooms pass through `Tenant.scoped`. Writes are in `accounts.services`.
+"""
+
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest
+
+from accounts.models import ApiKey, Membership, Organization, Person, Project
+from accounts.permissions import Action, Role, may
+
+SESSION_ORGANIZATION = "organization"
+
+_Row = TypeVar("_Row", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A person in an organization of theirs, and what they may reach there."""
+
+    organization: Organization
+    role: Role
+    person: Person
+
+    def may(self, action: Action) -> bool:
+        return may(self.role, action)
+
+    def require(self, action: Action) -> None:
+        """Raise PermissionDenied, which becomes the 403 page, unless the role allows the action."""
+        if not self.may(action):
+            raise PermissionDenied(Action(action).label)
+
+    def scoped(self, rows: QuerySet[_Row]) -> QuerySet[_Row]:
+        return scoped(rows, self.organization)
+
+    def memberships(self) -> QuerySet[Membership]:
+        return self.scoped(Membership.objects.select_related("person").order_by("created_at"))
+
+    def projects(self) -> QuerySet[Project]:
+        return self.scoped(Project.objects.order_by("created_at"))
+
+    def keys(self) -> QuerySet[ApiKey]:
+        """The keys this person may see: all of them, or the ones they created."""
+        keys = self.scoped(ApiKey.objects.select_related("project", "created_by"))
+        if self.may(Action.VIEW_SPEND) or self.may(Action.MANAGE_KEYS):
+            return keys
+        return keys.filter(created_by=self.person)
+
+    def key(self, key_id: UUID) -> ApiKey:
+        """One of those keys; raises Http404."""
+        return _one(self.keys().filter(pk=key_id))
+
+    def membership(self, person_id: UUID) -> Membership:
+        """A member's place; raises Http404."""
+        return _one(self.memberships().filter(person_id=person_id))
+
+    def may_change(self, key: ApiKey) -> bool:
+        """Whether this person may revoke this key."""
+        if self.may(Action.MANAGE_KEYS):
+            return True
+        return self.may(Action.CREATE_KEY) and key.created_by_id == self.person.pk
+
+
+def tenant_of(request: HttpRequest, slug: str) -> Tenant:
+    """The person of this request in the organization `slug`; raises Http404 for strangers.
+
+    The organization is remembered as the person's latest, and the page's frame finds the tenant
+    on the request.
+    """
+    tenant = find_tenant(request.user, slug)
+    if tenant is None:
+        raise Http404("No such organization.")
+    request.tenant = tenant  # type: ignore[attr-defined]  # read by accounts.context
+    if request.session.get(SESSION_ORGANIZATION) != slug:
+        request.session[SESSION_ORGANIZATION] = slug
+    return tenant
+
+
+def find_tenant(person: object, slug: str) -> Tenant | None:
+    """The person's place in the organization, or None for strangers and the not signed in."""
+    if not isinstance(person, Person):
+        return None
+    theirs = Membership.objects.select_related("organization").filter(person=person)
+    membership = theirs.filter(organization__slug=slug).first()
+    if membership is None:
+        return None
+    return Tenant(organization=membership.organization, role=Role(membership.role), person=person)
+
+
+def scoped(rows: QuerySet[_Row], organization: Organization) -> QuerySet[_Row]:
+    """Those of the rows that belong to the organization."""
+    return rows.filter(organization_id=organization.pk)
+
+
+def organizations_of(person: Person) -> QuerySet[Organization]:
+    """The organizations that the person is a member of, by name."""
+    return Organization.objects.filter(memberships__person=person).order_by("name", "slug")
+
+
+def latest_organization(request: HttpRequest) -> Organization | None:
+    """The organization the person looked at last, or any of theirs."""
+    if not isinstance(request.user, Person):
+        return None
+    theirs = organizations_of(request.user)
+    return theirs.filter(slug=request.session.get(SESSION_ORGANIZATION, "")).first() or theirs.first()
+
+
+def _one(rows: QuerySet[_Row]) -> _Row:
+    row = rows.first()
+    if row is None:
+        raise Http404("No such page.")
+    return row
