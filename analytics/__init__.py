@@ -1,0 +1,1 @@
+"""What happened: rollups of usage events and the pages that show them."""
