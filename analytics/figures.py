@@ -5,7 +5,7 @@ Each short form has an exact one, which pages show on hover and in the detail.
 
 from datetime import datetime, tzinfo
 
-NO_FIGURE = "–"
+NO_FIGURE = "\N{EN DASH}"
 
 _SECOND_MS, _MINUTE_MS = 1_000, 60_000
 
@@ -70,8 +70,9 @@ def clock(moment: datetime, zone: tzinfo, *, now: datetime) -> str:
 def clock_exact(moment: datetime, zone: tzinfo) -> str:
     """The moment in full: `Sat 21 Nov 2026, 14:03:22.481 UTC+01:00`."""
     local = moment.astimezone(zone)
+    clock_ms = f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
     offset = f"{local:%z}"
-    return f"{local:%a} {local.day} {local:%b %Y, %H:%M:%S}.{local.microsecond // 1000:03d} UTC{offset[:3]}:{offset[3:5]}"
+    return f"{local:%a} {local.day} {local:%b %Y}, {clock_ms} UTC{offset[:3]}:{offset[3:5]}"
 
 
 def ago(moment: datetime, *, now: datetime) -> str:

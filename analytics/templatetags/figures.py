@@ -1,4 +1,4 @@
-"""Filters that turn values into words and figures; the rules are in `analytics.figures` and `billing.money`."""
+"""Filters that turn values into words. The rules are in `analytics.figures` and `billing.money`."""
 
 from datetime import datetime
 from decimal import Decimal
