@@ -23,19 +23,13 @@ AT_LEAST_ONE = [MinValueValidator(1)]
 class Person(AbstractUser):
     """Someone who signs in. The e-mail address is the login."""
 
-    class Theme(models.TextChoices):
-        SYSTEM = "system", "As my device"
-        LIGHT = "light", "Light"
-        DARK = "dark", "Dark"
-
     username = None  # type: ignore[assignment]  # the e-mail address replaces it
     first_name = None  # type: ignore[assignment]  # one name, as its owner writes it
     last_name = None  # type: ignore[assignment]
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=MAX_NAME_CHARACTERS, blank=True)
-    time_zone = models.CharField(max_length=64, default="UTC")
-    theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
+    time_zone = models.CharField(max_length=64, blank=True, help_text="Empty: what the browser tells.")
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

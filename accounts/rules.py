@@ -1,6 +1,6 @@
 """What names, limits, tags, model lists and time zones may look like.
 
-Pure. Forms and services check the same values here; a broken rule is an `AccountsRefusal`.
+Pure but for the machine's list of time zones. Forms and services check the same values here; a broken rule is an `AccountsRefusal`.
 """
 
 import zoneinfo
@@ -69,17 +69,26 @@ def checked_models(models: Sequence[str] | None) -> list[str] | None:
 
 
 def checked_time_zone(name: str) -> str:
-    """The name if this machine knows the time zone; raises WrongLimit."""
-    if name not in time_zones():
+    """The name if it is empty or a time zone's; raises WrongLimit."""
+    if name and not is_time_zone(name):
         raise WrongLimit(f"{name[:40]!r} is not a time zone like Europe/Berlin.")
     return name
+
+
+def is_time_zone(name: str) -> bool:
+    return name in _known_time_zones()
 
 
 @cache
 def time_zones() -> tuple[str, ...]:
     """The names people choose from, UTC first."""
-    places = {name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/")}
+    places = (name for name in _known_time_zones() if "/" in name and not name.startswith("Etc/"))
     return ("UTC", *sorted(places))
+
+
+@cache
+def _known_time_zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
 
 
 def _check_rate(label: str, rate: int | None, *, most: int) -> None:

@@ -205,11 +205,11 @@ def leave_organization(*, membership: Membership) -> None:
 
 
 @transaction.atomic
-def update_profile(*, person: Person, name: str, time_zone: str, theme: str) -> None:
+def update_profile(*, person: Person, name: str, time_zone: str) -> None:
+    """Change what a person set about themselves; an empty time zone means the browser's."""
     person.name = rules.checked_name(name, is_required=False)
     person.time_zone = rules.checked_time_zone(time_zone)
-    person.theme = Person.Theme(theme)
-    person.save(update_fields=["name", "time_zone", "theme"])
+    person.save(update_fields=["name", "time_zone"])
 
 
 def _save_under_free_slug(organization: Organization) -> None:

@@ -109,14 +109,9 @@ class Migration(migrations.Migration):
                 ),
                 ("email", models.EmailField(max_length=254, unique=True)),
                 ("name", models.CharField(blank=True, max_length=120)),
-                ("time_zone", models.CharField(default="UTC", max_length=64)),
                 (
-                    "theme",
-                    models.CharField(
-                        choices=[("system", "As my device"), ("light", "Light"), ("dark", "Dark")],
-                        default="system",
-                        max_length=8,
-                    ),
+                    "time_zone",
+                    models.CharField(blank=True, help_text="Empty: what the browser tells.", max_length=64),
                 ),
                 (
                     "groups",

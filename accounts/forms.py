@@ -1,0 +1,65 @@
+"""The forms of accounts' pages. They check with `accounts.rules`, as the services do."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+
+from accounts import rules
+from accounts.errors import AccountsRefusal
+from accounts.permissions import Role
+
+
+def _time_zone_choices() -> list[tuple[str, str]]:
+    return [("", "As my browser tells"), *((zone, zone.replace("_", " ")) for zone in rules.time_zones())]
+
+
+class OrganizationNameForm(forms.Form):
+    name = forms.CharField(
+        label="Organization name",
+        max_length=rules.MAX_NAME_CHARACTERS,
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+
+    def clean_name(self) -> str:
+        return _checked(rules.checked_name, self.cleaned_data["name"])
+
+
+class SwitchForm(forms.Form):
+    """One setting that is on or off."""
+
+    is_on = forms.BooleanField(required=False)
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(choices=Role.choices)
+
+
+class RemovalForm(forms.Form):
+    are_keys_revoked = forms.BooleanField(required=False)
+
+
+class ProfileForm(forms.Form):
+    name = forms.CharField(
+        label="Your name",
+        required=False,
+        max_length=rules.MAX_NAME_CHARACTERS,
+        help_text="Shown to your team beside your e-mail address.",
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    time_zone = forms.ChoiceField(
+        label="Time zone",
+        required=False,
+        choices=_time_zone_choices,
+        help_text="Days and hours on all pages are counted in it.",
+    )
+
+    def clean_name(self) -> str:
+        return _checked(lambda name: rules.checked_name(name, is_required=False), self.cleaned_data["name"])
+
+
+def _checked(check: Callable[[str], str], value: Any) -> str:
+    try:
+        return check(value)
+    except AccountsRefusal as refusal:
+        raise forms.ValidationError(str(refusal)) from refusal
