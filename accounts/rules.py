@@ -1,6 +1,7 @@
 """What names, limits, tags, model lists and time zones may look like.
 
-Pure but for the machine's list of time zones. Forms and services check the same values here; a broken rule is an `AccountsRefusal`.
+Pure but for the machine's list of time zones. Forms and services check the same values here; a
+broken rule is an `AccountsRefusal`.
 """
 
 import zoneinfo

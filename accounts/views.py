@@ -57,7 +57,9 @@ def organization_new(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
-    person = _person(request)
+    person, latest = _person(request), latest_organization(request)
+    if latest is not None:
+        tenant_of(request, latest.slug)  # the page stands in the frame of that organization
     form = ProfileForm(request.POST or None, initial={"name": person.name, "time_zone": person.time_zone})
     if form.is_valid():
         services.update_profile(person=person, **form.cleaned_data)
