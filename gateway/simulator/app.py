@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from dataclasses import asdict
 from itertools import count
 from typing import Any
 from urllib.parse import parse_qs
@@ -124,7 +123,7 @@ class Simulator:
         call = self._invoice.call(call_id)
         if call is None:
             raise Refused(f"No call {call_id[:100]} on the invoice.", status=404)
-        return _json(asdict(call))
+        return _json(call)
 
 
 def _json(document: Any) -> Script:

@@ -111,6 +111,7 @@ def _script_answer(request: ChatRequest, behaviour: Behaviour) -> Script:
     return write(answer, request.wording, behaviour)
 
 
+@lru_cache(maxsize=512)
 def _error_of(status: int) -> bytes:
     kind, code = _ERROR_KINDS.get(status, ("server_error", None))
     return openai.render_error(f"The simulated provider answers {status}.", kind=kind, code=code)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from typing import Any
@@ -52,13 +52,13 @@ class Totals:
     completion_tokens: int = 0
     reasoning_tokens: int = 0
 
-    def plus(self, call: Call) -> Totals:
+    def plus(self, other: Totals) -> Totals:
         return Totals(
-            self.requests + 1,
-            self.prompt_tokens + call.prompt_tokens,
-            self.cached_tokens + call.cached_tokens,
-            self.completion_tokens + call.completion_tokens,
-            self.reasoning_tokens + call.reasoning_tokens,
+            self.requests + other.requests,
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
         )
 
 
@@ -75,7 +75,6 @@ class Invoice:
         self._first_index = self._next_index
         self._calls: deque[Call] = deque()
         self._by_id: dict[str, Call] = {}
-        self._totals = Totals()
         self._by_model: dict[str, Totals] = {}
         self._by_outcome: dict[str, int] = {}
 
@@ -99,8 +98,7 @@ class Invoice:
             call.cancelled_after_seconds = now - call.started_at
         if call.index < self._first_index:
             return
-        self._totals = self._totals.plus(call)
-        self._by_model[call.model] = self._by_model.get(call.model, Totals()).plus(call)
+        self._by_model[call.model] = self._by_model.get(call.model, Totals()).plus(_totals_of(call))
         self._by_outcome[outcome.value] = self._by_outcome.get(outcome.value, 0) + 1
 
     def call(self, call_id: str) -> Call | None:
@@ -108,20 +106,21 @@ class Invoice:
         return self._by_id.get(call_id)
 
     def statement(self, *, since: int = 0, key: str = "", client_request_id: str = "") -> dict[str, Any]:
-        """The kept calls from index `since` on; `totals` are of all calls, `listed` of those shown."""
+        """The kept calls from index `since` on, for orjson, which knows dataclasses.
+
+        `listed` sums the calls shown, `totals` all that have ended, kept or not.
+        """
         listed = [
             call
             for call in self._kept_since(since)
             if key in ("", call.key) and client_request_id in ("", call.client_request_id)
         ]
         return {
-            "requests": [asdict(call) for call in listed],
-            "listed": asdict(_sum(listed)),
-            "totals": asdict(self._totals)
-            | {
-                "by_model": {model: asdict(totals) for model, totals in self._by_model.items()},
-                "by_outcome": self._by_outcome,
-            },
+            "requests": listed,
+            "listed": _sum(map(_totals_of, listed)),
+            "totals": _sum(self._by_model.values()),
+            "by_model": self._by_model,
+            "by_outcome": self._by_outcome,
             "next": self._next_index,
         }
 
@@ -134,8 +133,12 @@ class Invoice:
             del self._by_id[call.id]
 
 
-def _sum(calls: Iterable[Call]) -> Totals:
+def _totals_of(call: Call) -> Totals:
+    return Totals(1, call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.reasoning_tokens)
+
+
+def _sum(parts: Iterable[Totals]) -> Totals:
     totals = Totals()
-    for call in calls:
-        totals = totals.plus(call)
+    for part in parts:
+        totals = totals.plus(part)
     return totals

@@ -115,7 +115,7 @@ def faulty_script(behaviour: Behaviour, *, error: bytes) -> Script | None:
     if script is None:
         return None
     optional = (("retry-after", behaviour.retry_after), ("location", behaviour.location))
-    headers = tuple((name, value) for name, value in optional if value)
+    headers = (*script.headers, *((name, value) for name, value in optional if value))
     return _dressed(replace(script, headers=headers), behaviour)
 
 
