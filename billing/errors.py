@@ -23,3 +23,7 @@ class UnbalancedTransfer(BillingError):
 
 class InvalidBudget(BillingError):
     """A budget's scope, window, time zone or amount cannot be used."""
+
+
+class MalformedEvent(BillingError):
+    """An entry of the usage stream cannot be a usage event."""

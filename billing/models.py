@@ -7,6 +7,7 @@ constraint: both stand in the migrations.
 """
 
 import uuid
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -19,9 +20,9 @@ USD_DIGITS, USD_DECIMALS = 20, 9
 EVENT_SEQUENCE = "billing_usageevent_sequence"
 
 
-def usd_field(**options: object) -> models.DecimalField:  # type: ignore[type-arg]
+def usd_field(**options: Any) -> "models.DecimalField[Any, Any]":
     """A column of US dollars, exact to the nano-dollar."""
-    return models.DecimalField(max_digits=USD_DIGITS, decimal_places=USD_DECIMALS, **options)  # type: ignore[misc, arg-type]
+    return models.DecimalField(max_digits=USD_DIGITS, decimal_places=USD_DECIMALS, **options)
 
 
 class Budget(models.Model):
@@ -199,7 +200,7 @@ class LedgerAccount(models.Model):
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="ledger_accounts")
     kind = models.CharField(max_length=32, choices=Kind.choices)
     balance_usd = usd_field(default=0)
-    charged_usd = usd_field(default=0, help_text="The part of the balance that usage took; positive.")
+    charged_usd = usd_field(default=0, help_text="What charges have taken from it.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["organization", "kind"], name="ledger_account_once")]

@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
                     models.DecimalField(
                         decimal_places=9,
                         default=0,
-                        help_text="The part of the balance that usage took; positive.",
+                        help_text="What charges have taken from it.",
                         max_digits=20,
                     ),
                 ),

@@ -1,0 +1,60 @@
+"""What runs in the background: ingestion every second, partitions every hour. Safe to run twice."""
+
+import logging
+from datetime import UTC, datetime
+
+import redis
+from celery import shared_task
+from django.conf import settings
+
+from billing.ingest import MAX_EVENTS_PER_BATCH, ingest_shard
+from billing.partitions import BODIES, EVENTS, keep_days
+from billing.usage_stream import waiting_shards
+
+PARTITION_DAYS_AHEAD = 7
+MAX_BATCHES_PER_RUN = 200
+REDIS_TIMEOUT_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def ingest_usage() -> int:
+    """Ingest every shard until it is dry, within bounds; gives the number of entries.
+
+    A shard that another run is at is left to it.
+    """
+    with _client() as client:
+        return sum(_drain(client, shard) for shard in waiting_shards(client, settings.FAREBOX_SHARDS))
+
+
+@shared_task
+def keep_partitions() -> None:
+    """Create the coming days of the event tables and drop those beyond retention."""
+    today = datetime.now(UTC).date()
+    tables = {EVENTS: settings.FAREBOX_USAGE_RETENTION_DAYS, BODIES: settings.FAREBOX_BODY_RETENTION_DAYS}
+    for table, retention_days in tables.items():
+        kept = keep_days(table, today=today, days_ahead=PARTITION_DAYS_AHEAD, retention_days=retention_days)
+        if kept.created or kept.dropped:
+            logger.info(
+                "partitions kept",
+                extra={"table": table, "created": len(kept.created), "dropped": len(kept.dropped)},
+            )
+
+
+def _drain(client: "redis.Redis", shard: int) -> int:
+    total = 0
+    for _ in range(MAX_BATCHES_PER_RUN):
+        count = ingest_shard(client, shard)
+        total += count
+        if count < MAX_EVENTS_PER_BATCH:
+            break
+    return total
+
+
+def _client() -> "redis.Redis":
+    return redis.Redis.from_url(
+        settings.FAREBOX_REDIS_URL,
+        socket_timeout=REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+    )
