@@ -1,0 +1,31 @@
+# Everything runs from .venv, which is made on first use and follows the lock files.
+# Programs are called as `python -m …`: the scripts beside it break in paths with a space.
+
+PYTHON ?= python3
+ARGS ?=
+
+need_python = command -v $(PYTHON) > /dev/null || \
+	{ echo "farebox: $(PYTHON) is missing. Install it: apt-get install python3 python3-venv" >&2; exit 1; }
+install = $(need_python); $(PYTHON) -I config/bootstrap.py
+
+.PHONY: run test check migrate
+
+run:
+	@$(install) requirements.lock
+	@exec .venv/bin/python -m config.supervisor
+
+test:
+	@$(install) requirements-dev.lock
+	@exec .venv/bin/python -m pytest $(ARGS)
+
+check:
+	@$(install) requirements-dev.lock
+	@.venv/bin/python -m ruff check .
+	@.venv/bin/python -m mypy .
+	@.venv/bin/python -c "from importlinter.cli import lint_imports_command as lint; lint()"
+	@.venv/bin/python -m pytest -q tests/architecture
+
+# For a PostgreSQL of your own, named by DATABASE_URL; `make run` migrates its own by itself.
+migrate:
+	@$(install) requirements.lock
+	@exec .venv/bin/python manage.py migrate
