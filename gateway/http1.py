@@ -103,16 +103,16 @@ class AnswerParser:
 
     def on_message_begin(self) -> None:
         if self.is_complete:
-            self.is_reusable = False
+            raise httptools.HttpParserError("a second answer to one request")
         self._arriving = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._arriving.append((name, value))
+        self._arriving.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         self._is_interim = 100 <= status < 200
-        if self._is_interim or self.is_complete:
+        if self._is_interim:
             return
         if status < 100 or self._parser.get_http_version() not in _VERSIONS:
             raise httptools.HttpParserError("unknown status or version")
