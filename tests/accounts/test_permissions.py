@@ -2,7 +2,15 @@
 
 import pytest
 
-from accounts.permissions import ACTIONS_OF_ROLE, DESCRIPTION_OF_ROLE, Action, Role, may, may_hand_out, roles_within
+from accounts.permissions import (
+    ACTIONS_OF_ROLE,
+    DESCRIPTION_OF_ROLE,
+    Action,
+    Role,
+    may,
+    may_hand_out,
+    roles_within,
+)
 
 RIGHTS = {
     "view_spend": "owner admin billing viewer",
