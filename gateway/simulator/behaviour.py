@@ -106,6 +106,7 @@ MODELS: dict[str, Behaviour] = {
     "slow": Behaviour(tokens=30, pace_seconds=0.100),
     "long": Behaviour(tokens=1_000, pace_seconds=0.005),
     "unpriced": Behaviour(),
+    "free": Behaviour(),
     "reasoner": Behaviour(default_effort="medium"),
     "tools": Behaviour(calls_by_itself=True),
     "vision": Behaviour(),

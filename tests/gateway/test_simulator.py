@@ -155,6 +155,7 @@ def test_every_model_is_listed_and_answers(client):
         "slow",
         "long",
         "unpriced",
+        "free",
         "reasoner",
         "tools",
         "vision",
