@@ -39,7 +39,7 @@ def main() -> None:
     _say(f"Installing the libraries of {lock}; the first time this takes a minute.")
     if not _succeeds(PROGRAM, "import pip"):
         _call(PROGRAM, "-m", "ensurepip", problem="could not install pip into .venv.")
-    pip = [PROGRAM, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    pip = [PROGRAM, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
     _call(*pip, "--require-hashes", "-r", lock, problem=f"could not install {lock}: pip says why above.")
     for name in [lock.name, *COVERS.get(lock.name, [])]:
         shutil.copyfile(name, str(_stamp(name)))
