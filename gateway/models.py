@@ -1,0 +1,96 @@
+"""Provider connections and declared models: how a provider is reached, and with whose credential.
+
+A connection without an organization is the operator's and serves everyone. Secrets are sealed
+by `accounts.vault`; every write is a function in `gateway.services`.
+"""
+
+import uuid
+
+from django.db import models
+
+from accounts.models import Organization
+
+MAX_PROVIDER_CHARACTERS = 64
+MAX_BASE_URL_CHARACTERS = 512
+MAX_MODEL_CHARACTERS = 200
+PRICE_DIGITS, PRICE_DECIMALS = 12, 6
+
+
+class ProviderConnection(models.Model):
+    """One base URL with one credential, of the operator or of an organization."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="provider_connections",
+        help_text="Empty: the operator's, which everyone may use.",
+    )
+    provider = models.SlugField(
+        max_length=MAX_PROVIDER_CHARACTERS, help_text="The provider's name in model strings."
+    )
+    base_url = models.CharField(max_length=MAX_BASE_URL_CHARACTERS)
+    encrypted_api_key = models.BinaryField(editable=False)
+    api_key_tail = models.CharField(
+        max_length=4, blank=True, editable=False, help_text="Tells keys apart; empty: it has no key."
+    )
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(
+        auto_now=True, help_text="Processes load the operator's rows anew when it moves."
+    )
+
+    class Meta:
+        ordering = ["provider"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "provider"], nulls_distinct=False, name="provider_connection_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.provider
+
+    @property
+    def has_api_key(self) -> bool:
+        return bool(self.api_key_tail)
+
+
+class CustomModel(models.Model):
+    """A model that an owner declared for a connection, with its price.
+
+    A price of zero is a declaration ("this costs nothing"), never a missing value.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    connection = models.ForeignKey(ProviderConnection, on_delete=models.CASCADE, related_name="custom_models")
+    model = models.CharField(max_length=MAX_MODEL_CHARACTERS, help_text="The name that requests use.")
+    upstream_name = models.CharField(
+        max_length=MAX_MODEL_CHARACTERS, help_text="The name that the endpoint uses."
+    )
+    context_window_tokens = models.PositiveIntegerField(default=128_000)
+    max_output_tokens = models.PositiveIntegerField(default=4_096)
+    input_usd_per_million = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_DECIMALS)
+    output_usd_per_million = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_DECIMALS)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["model"]
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "model"], name="custom_model_once"),
+            models.CheckConstraint(
+                condition=models.Q(input_usd_per_million__gte=0, output_usd_per_million__gte=0),
+                name="custom_model_price_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    max_output_tokens__gte=1, max_output_tokens__lte=models.F("context_window_tokens")
+                ),
+                name="custom_model_output_within_window",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.model
