@@ -46,7 +46,7 @@ class GatewaySettings:
 
     redis_call_timeout_ms: float = _setting(50.0, "One Redis exchange on the hot path; then 503.")
     redis_queue_limit: int = _setting(10_000, "Redis calls of a process that may wait at once.")
-    hold_lease_seconds: float = _setting(30.0, "A hold whose process stopped renewing it is settled after this.")
+    hold_lease_seconds: float = _setting(30.0, "A hold that nobody renewed this long is settled.")
     hold_renew_seconds: float = _setting(5.0, "How often running requests renew their holds.")
     rate_burst_seconds: float = _setting(60.0, "Seconds' worth of a rate limit that may be used at once.")
     settle_retry_seconds: float = _setting(0.5, "Pause before an undelivered settlement is sent again.")

@@ -1,0 +1,97 @@
+"""The data plane as one ASGI application: its paths, and its life from start to stop."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gateway.consumers import ChatCompletionConsumer, HttpConsumer, NotFoundConsumer
+from gateway.listing import Credits, ModelDetail, ModelList, UnifyEndpoints, UnifyModels, UnifyProviders
+from gateway.operations import Liveness, Metrics, Readiness
+from gateway.plane import Plane
+from gateway.settings import GatewaySettings
+
+logger = logging.getLogger(__name__)
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+MOUNTS = ("/v0", "/v1", "/api/v1", "/openai/v1")
+MODEL_LISTS = {"/v1/models": "/v1", "/openai/v1/models": "/openai/v1", "/api/v1/models": "/api/v1"}
+CHAT_MODEL_LISTS = {"/api/v1/chat/models": "/api/v1", "/v1/chat/models": "/v1"}
+UNIFY_LISTS: dict[str, type[HttpConsumer]] = {
+    "/v0/models": UnifyModels,
+    "/v0/providers": UnifyProviders,
+    "/v0/endpoints": UnifyEndpoints,
+    "/v0/credits": Credits,
+}
+OPERATIONS: dict[str, type[HttpConsumer]] = {
+    "/healthz": Liveness,
+    "/readyz": Readiness,
+    "/metrics": Metrics,
+}
+OWN_PREFIXES = ("/v0/", "/v1/", "/api/v1/", "/openai/v1/")
+
+
+class GatewayApplication:
+    """Routes by path and method; a path that is not ours gets the fallback, or 404."""
+
+    def __init__(self, settings: GatewaySettings, *, fallback: Application | None = None) -> None:
+        self._settings = settings
+        self._fallback = fallback
+        self._plane: Plane | None = None
+        self._routes = self._all_routes()
+        self._not_found = NotFoundConsumer.as_asgi(self._running_plane)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await self._application_for(scope)(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._fallback is not None:
+            await self._fallback(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 4404})
+
+    def _application_for(self, scope: Any) -> Application:
+        path = scope["path"]
+        application = self._routes.get((scope["method"], path)) or self._routes.get(
+            (scope["method"], path.rstrip("/"))
+        )
+        if application is not None:
+            return application
+        for prefix in MODEL_LISTS | CHAT_MODEL_LISTS:
+            if scope["method"] == "GET" and path.startswith(f"{prefix}/"):
+                return self._routes["GET", f"{prefix}/"]
+        if self._fallback is None or path.startswith(OWN_PREFIXES):
+            return self._not_found
+        return self._fallback
+
+    def _all_routes(self) -> dict[tuple[str, str], Application]:
+        routes: dict[tuple[str, str], Application] = {}
+        for mount in MOUNTS:
+            routes["POST", f"{mount}/chat/completions"] = ChatCompletionConsumer.as_asgi(
+                self._running_plane, mount=mount
+            )
+        for path, mount in (MODEL_LISTS | CHAT_MODEL_LISTS).items():
+            routes["GET", path] = ModelList.as_asgi(self._running_plane, mount=mount)
+            routes["GET", f"{path}/"] = ModelDetail.as_asgi(self._running_plane, mount=mount)
+        for path, consumer in UNIFY_LISTS.items():
+            routes["GET", path] = consumer.as_asgi(self._running_plane, mount="/v0")
+        for path, consumer in OPERATIONS.items():
+            routes["GET", path] = consumer.as_asgi(self._running_plane)
+        return routes
+
+    def _running_plane(self) -> Plane:
+        assert self._plane is not None, "the server announces its start before the first request"
+        return self._plane
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._plane = Plane(self._settings)
+                await self._plane.open()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._running_plane().close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return

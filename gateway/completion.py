@@ -1,0 +1,147 @@
+"""Completion: the path of one request, one call a step.
+
+    identify → parse → route → admit → translate and relay → meter → settle
+
+The key is identified before the body is looked at, so that a stranger's body costs nothing.
+Everything before `admit` is free of charge; everything after it ends in exactly one settlement,
+whatever happens. Each step has its own file; this one only holds them together.
+"""
+
+import asyncio
+import logging
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from gateway.admission import Admission
+from gateway.attempts import Answering, Attempts
+from gateway.bodies import BodyLog, Transcript
+from gateway.caller import Callers
+from gateway.delivery import Delivery
+from gateway.errors import GatewayError, InternalError, ProviderError, UpstreamTimeout
+from gateway.exchange import Incoming, Reply
+from gateway.limits import Need
+from gateway.meter import Meter
+from gateway.policy import Policy
+from gateway.router import Router
+from gateway.running import Running, RunningRequests, recovery_event
+from gateway.trace import CLIENT_LEFT_STATUS, Trace
+from gateway.upstream import UpstreamStream
+from gateway.wire.chat import ChatRequest, ParseLimits, parse_chat_request
+from gateway.wire.shapes import ChatAnswer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What the steps after admission share."""
+
+    trace: Trace
+    delivery: Delivery
+    running: Running
+    request_body: bytes
+    transcript: Transcript = field(default_factory=Transcript)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completions:
+    """Answers `POST …/chat/completions`."""
+
+    limits: ParseLimits
+    callers: Callers
+    router: Router
+    admission: Admission
+    attempts: Attempts
+    running: RunningRequests
+    bodies: BodyLog
+    stream_total_timeout_seconds: float
+
+    async def answer(self, incoming: Incoming, reply: Reply) -> None:
+        """Serve one request to its end. Raises CancelledError when its client left or it was cut."""
+        trace, delivery = incoming.trace, Delivery(incoming, reply)
+        try:
+            trace.policy = policy = await self.callers.identify(incoming.headers)
+            trace.request = request = parse_chat_request(incoming.body, limits=self.limits)
+            targets, need = self.router.route(request, policy)
+            running = await self._admit(trace, policy, request, need)
+        except GatewayError as error:
+            self.running.refuse(trace, error)
+            await delivery.refuse(error, trace)
+            return
+        call = _Call(trace, delivery, running, incoming.body)
+        try:
+            forwarded = incoming.forwarded_headers()
+            answering = await self.attempts.first_answer(targets, trace, extra_headers=forwarded)
+            await self._relay(answering, call)
+            self._settle(call, status=200, ending="completed")
+        except GatewayError as error:
+            await self._fail(call, error, ending="upstream_error")
+        except asyncio.CancelledError:
+            await self._end_cancelled(call)
+            raise
+        except Exception:
+            logger.exception("request failed", extra={"request": trace.request_id.hex})
+            await self._fail(call, InternalError(event_id=str(trace.request_id)), ending="cut")
+
+    async def _admit(self, trace: Trace, policy: Policy, request: ChatRequest, need: Need) -> Running:
+        begun_ms = trace.now_ms
+        hold = await self.admission.admit(
+            policy, request_id=trace.request_id, need=need, event=recovery_event(trace, None)
+        )
+        trace.need, trace.standing = need, hold.standing
+        trace.step("admit", begun_ms)
+        meter = Meter(prompt_tokens_estimate=request.prompt_tokens_estimate)
+        return self.running.start(trace, hold, meter)
+
+    async def _relay(self, answering: Answering, call: _Call) -> None:
+        if isinstance(answering, ChatAnswer):
+            call.running.meter.observe_answer(answering)
+            call.transcript.observe_answer(answering)
+            call.trace.finish_reason = answering.choices[0].get("finish_reason") or ""
+            await call.delivery.send_answer(answering, call.running)
+            return
+        begun_ms = call.trace.now_ms
+        try:
+            async with asyncio.timeout(self.stream_total_timeout_seconds), aclosing(answering):
+                await self._pump(answering, call)
+        except TimeoutError as exc:
+            raise UpstreamTimeout("The stream took longer than one request may.") from exc
+        finally:
+            call.trace.step("stream", begun_ms)
+
+    async def _pump(self, stream: UpstreamStream, call: _Call) -> None:
+        """Everything that arrived in one read leaves in one write."""
+        trace, meter = call.trace, call.running.meter
+        rewriter = await call.delivery.start_stream(call.running)
+        keeps_answer = self.bodies.wants_response(trace)
+        async for chunks in stream.chunks():
+            pieces = []
+            for chunk in chunks:
+                if meter.observe(chunk) and trace.first_token_ms is None:
+                    trace.first_token_ms = round(trace.now_ms, 3)
+                if keeps_answer:
+                    call.transcript.observe(chunk)
+                pieces.append(rewriter.feed(chunk))
+            if data := b"".join(pieces):
+                await call.delivery.send_piece(data, call.running)
+        if not stream.has_ended and not rewriter.has_finish:
+            raise ProviderError(f"The stream of {trace.provider} broke off before its end.")
+        trace.finish_reason = rewriter.finish_reason
+        await call.delivery.finish_stream(rewriter, call.running)
+
+    async def _fail(self, call: _Call, error: GatewayError, *, ending: str) -> None:
+        self._settle(call, status=error.status, ending=ending, error=error)
+        await call.delivery.fail(error, call.trace)
+
+    async def _end_cancelled(self, call: _Call) -> None:
+        """The client left, unless somebody cut this request: then the client is told why."""
+        if (reason := call.running.cut_by) is not None:
+            await self._fail(call, reason, ending="cut")
+        else:
+            self._settle(call, status=CLIENT_LEFT_STATUS, ending="client_left")
+
+    def _settle(self, call: _Call, *, status: int, ending: str, error: GatewayError | None = None) -> None:
+        reading = call.running.used(has_client_left=ending == "client_left")
+        event = call.trace.event(status=status, ending=ending, reading=reading, error=error)
+        bodies = self.bodies.fields(call.trace, request_body=call.request_body, transcript=call.transcript)
+        self.running.settle(call.running, {**event, **bodies})

@@ -1,0 +1,171 @@
+"""Delivery: what the client reads, in the dialect of the path it called.
+
+Answers, streams, failures and their headers. Which bytes they are is `gateway.wire`'s business.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+
+from gateway.errors import GatewayError
+from gateway.exchange import HeaderPairs, Incoming, Reply
+from gateway.limits import Standing
+from gateway.running import Running
+from gateway.trace import Trace
+from gateway.wire.answer import render_answer
+from gateway.wire.failure import render_failure
+from gateway.wire.shapes import ChatAnswer, Served
+from gateway.wire.stream import StreamRewriter
+
+COMPLETION_ID_PREFIX = "chatcmpl-"
+
+
+class Delivery:
+    """The answer to one request."""
+
+    def __init__(self, incoming: Incoming, reply: Reply) -> None:
+        self._incoming = incoming
+        self._reply = reply
+        self._rewriter: StreamRewriter | None = None
+
+    async def refuse(self, error: GatewayError, trace: Trace) -> None:
+        """A failure before anything was sent: a status and the dialect's envelope."""
+        failure = render_failure(
+            error,
+            dialect=self._incoming.dialect,
+            event_id=str(trace.request_id),
+            request_id=trace.shown_id,
+            requested_model=trace.request.model if trace.request else "",
+            provider=trace.target.provider if trace.target else "",
+            is_stream=trace.request.is_stream if trace.request else False,
+        )
+        headers = [
+            *((name.encode(), value.encode()) for name, value in failure.headers.items()),
+            *_identity_headers(trace),
+            *_limit_headers(trace.standing),
+        ]
+        await self._send_whole(failure.status, headers, failure.body)
+
+    async def fail(self, error: GatewayError, trace: Trace) -> None:
+        """A failure at any time: a status while that is possible, then the stream's last event."""
+        if self._rewriter is None:
+            await self.refuse(error, trace)
+        else:
+            await self._reply.send_body(self._rewriter.fail(error, event_id=str(trace.request_id)))
+
+    async def send_answer(self, answer: ChatAnswer, running: Running) -> None:
+        trace = running.trace
+        reading = running.meter.reading()
+        body = render_answer(
+            answer,
+            served=_served(trace),
+            reading=reading,
+            cost=None if trace.is_own_credential else trace.cost(reading),
+            dialect=self._incoming.dialect,
+            routing=trace.attempts,
+            latency_ms=round(trace.now_ms),
+        )
+        headers = [
+            (b"content-type", b"application/json"),
+            *_identity_headers(trace),
+            *_timing_headers(trace),
+            *_limit_headers(trace.standing),
+        ]
+        await self._send_whole(200, headers, body)
+
+    async def start_stream(self, running: Running) -> StreamRewriter:
+        """Send the head of an event stream; gives what turns chunks into this client's bytes."""
+        trace = running.trace
+        assert trace.request is not None, "a request that is served has been parsed"
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+            (b"x-accel-buffering", b"no"),
+            *_identity_headers(trace),
+            *_timing_headers(trace),
+            *_limit_headers(trace.standing),
+        ]
+        self._rewriter = StreamRewriter(
+            dialect=self._incoming.dialect,
+            served=_served(trace),
+            include_usage=trace.request.include_usage,
+            created=int(time.time()),
+        )
+        await self._reply.send_headers(status=200, headers=headers)
+        return self._rewriter
+
+    async def send_piece(self, data: bytes, running: Running) -> None:
+        """Send a part of the stream, waiting while the client does not read."""
+        running.sending_since = time.monotonic()
+        await self._reply.send_body(data, more_body=True)
+        running.sending_since = None
+
+    async def finish_stream(self, rewriter: StreamRewriter, running: Running) -> None:
+        """Send what was held back for the usage, and `[DONE]`."""
+        trace = running.trace
+        reading = running.meter.reading()
+        last = rewriter.finish(
+            reading=reading,
+            cost=None if trace.is_own_credential else trace.cost(reading),
+            routing=trace.attempts,
+            latency_ms=round(trace.now_ms),
+        )
+        await self._reply.send_body(last)
+
+    async def _send_whole(self, status: int, headers: HeaderPairs, body: bytes) -> None:
+        length = (b"content-length", str(len(body)).encode())
+        await self._reply.send_headers(status=status, headers=[*headers, length])
+        await self._reply.send_body(body)
+
+
+def _served(trace: Trace) -> Served:
+    target, request = trace.target, trace.request
+    assert target is not None, "someone answered"
+    assert request is not None, "something was asked"
+    return Served(
+        completion_id=COMPLETION_ID_PREFIX + trace.request_id.hex,
+        request_id=trace.shown_id,
+        requested_model=request.model,
+        requested_provider=trace.requested_provider,
+        provider=target.provider,
+        model=target.model,
+        upstream_name=target.upstream_name,
+        dropped_params=trace.dropped_params,
+        tags=tuple(trace.tags),
+    )
+
+
+def _identity_headers(trace: Trace) -> Iterator[tuple[bytes, bytes]]:
+    yield b"x-request-id", trace.shown_id.encode()
+    yield b"x-farebox-event-id", str(trace.request_id).encode()
+
+
+def _timing_headers(trace: Trace) -> Iterator[tuple[bytes, bytes]]:
+    yield b"openai-processing-ms", str(round(trace.now_ms)).encode()
+    yield b"x-farebox-overhead-ms", f"{trace.overhead_ms:.2f}".encode()
+
+
+def _limit_headers(standing: Standing) -> Iterator[tuple[bytes, bytes]]:
+    """The tightest request and token limits that bind this key, as OpenAI and the IETF draft name them."""
+    for dimension in ("requests", "tokens"):
+        limits = [limit for name, limit in standing.items() if name.endswith(f":{dimension}")]
+        if not limits:
+            continue
+        tightest = min(limits, key=lambda limit: limit["left"])
+        reset_ms = tightest["reset_ms"]
+        yield f"x-ratelimit-limit-{dimension}".encode(), str(tightest["limit"]).encode()
+        yield f"x-ratelimit-remaining-{dimension}".encode(), str(tightest["left"]).encode()
+        yield f"x-ratelimit-reset-{dimension}".encode(), _duration(reset_ms).encode()
+        if dimension == "requests":
+            yield b"ratelimit-limit", str(tightest["limit"]).encode()
+            yield b"ratelimit-remaining", str(tightest["left"]).encode()
+            yield b"ratelimit-reset", str(math.ceil(reset_ms / 1000)).encode()
+
+
+def _duration(milliseconds: int) -> str:
+    """OpenAI's style: `12ms`, `1.5s`, `6m0s`."""
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest_ms = divmod(milliseconds, 60_000)
+    seconds = f"{rest_ms / 1000:.3f}".rstrip("0").rstrip(".")
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"

@@ -1,0 +1,57 @@
+"""Exchange: one request as it came in, and the face through which its answer goes out."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.caller import Headers
+from gateway.trace import Trace
+from gateway.wire.dialect import Dialect
+
+HeaderPairs = Sequence[tuple[bytes, bytes]]
+
+FORWARDED_HEADERS = frozenset({b"anthropic-beta", b"openai-beta"})
+FORWARD_PREFIX = b"x-bf-eh-"
+# Never sent upstream, whatever prefix asks for it: contract, decision 20.
+WITHHELD_HEADERS = frozenset(
+    {
+        b"authorization", b"proxy-authorization", b"cookie", b"host", b"connection", b"forwarded", b"via",
+        b"transfer-encoding", b"te", b"upgrade", b"expect", b"keep-alive", b"x-api-key", b"api-key",
+        b"x-goog-api-key", b"accept-encoding", b"x-real-ip",
+    }
+)  # fmt: skip
+WITHHELD_PREFIXES = (b"x-bf-", b"content-", b"x-forwarded-", b"proxy-", b"x-farebox-", b"cf-")
+MAX_FORWARDED_VALUE_BYTES = 4096
+
+
+class Reply(Protocol):
+    """What a consumer offers to send an answer with; both wait while the client does not read."""
+
+    async def send_headers(self, *, status: int, headers: HeaderPairs) -> None: ...
+
+    async def send_body(self, body: bytes, *, more_body: bool = False) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request whose body has been read whole."""
+
+    dialect: Dialect
+    headers: Headers
+    body: bytes
+    trace: Trace
+
+    def forwarded_headers(self) -> list[tuple[str, str]]:
+        """The client's headers that the provider is to see: a short list, and `x-bf-eh-<name>`."""
+        return list(_forwarded(self.headers.items()))
+
+
+def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[str, str]]:
+    for name, value in headers:
+        wanted = name.removeprefix(FORWARD_PREFIX) if name.startswith(FORWARD_PREFIX) else name
+        if wanted == name and name not in FORWARDED_HEADERS:
+            continue
+        if wanted in WITHHELD_HEADERS or wanted.startswith(WITHHELD_PREFIXES):
+            continue
+        if len(value) <= MAX_FORWARDED_VALUE_BYTES and value.isascii():
+            yield wanted.decode("ascii"), value.decode("ascii")

@@ -1,0 +1,95 @@
+"""Leases: running requests renew their holds; what nobody renews any more is settled.
+
+One task a process does both for all its requests. A hold whose process died is settled with
+the last reading that it left in Redis (`gateway.admission.hold_record`).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from importlib.resources import files
+from uuid import UUID
+
+import hiredis
+
+from gateway.admission import hold_key, hold_record
+from gateway.limits import Hold, UsageRecord
+from gateway.policy import shard_prefix
+from gateway.redis_pipeline import RedisAway, RedisPipeline, Script
+from gateway.settings import GatewaySettings
+from gateway.settlement import settlement_of_record, settlement_script
+
+logger = logging.getLogger(__name__)
+
+REAPED_PER_ROUND = 200
+
+renewal_script = Script(files("gateway").joinpath("renewal.lua").read_text())
+expired_script = Script(
+    "local t = redis.call('TIME') return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', "
+    "t[1] * 1000 + math.floor(t[2] / 1000), 'LIMIT', 0, ARGV[1])"
+)
+
+Reading = Callable[[], UsageRecord]
+
+
+class LeaseKeeper:
+    """Keeps the holds of this process alive, and ends those of processes that are gone."""
+
+    def __init__(self, redis: RedisPipeline, *, settings: GatewaySettings) -> None:
+        self._redis = redis
+        self._lease_seconds = settings.hold_lease_seconds
+        self._renew_seconds = settings.hold_renew_seconds
+        self._shards = settings.shards
+        self._running: dict[UUID, tuple[Hold, Reading]] = {}
+
+    def watch(self, hold: Hold, reading: Reading) -> None:
+        """Renew this hold with what `reading` gives, until `forget`."""
+        self._running[hold.request_id] = (hold, reading)
+
+    def forget(self, hold: Hold) -> None:
+        self._running.pop(hold.request_id, None)
+
+    @property
+    def running(self) -> int:
+        """Admitted requests of this process that have not ended."""
+        return len(self._running)
+
+    async def run(self) -> None:
+        """Renew and reap, for ever."""
+        while True:
+            await asyncio.sleep(self._renew_seconds)
+            try:
+                await self.renew()
+                await self.reap()
+            except (RedisAway, hiredis.ReplyError) as exc:
+                logger.warning("leases not renewed", extra={"reason": str(exc)[:200]})
+
+    async def renew(self) -> None:
+        """Tell Redis that the running requests live, and what they have used so far."""
+        renewals = []
+        for hold, reading in self._running.values():
+            prefix = shard_prefix(hold.shard)
+            keys = [f"{prefix}holds", hold_key(hold.shard, hold.request_id)]
+            keys.extend(check.key for check in hold.checks if check.kind == "c")
+            record = hold_record(hold, reading())
+            arguments = [hold.request_id.hex, round(self._lease_seconds * 1000), record]
+            renewals.append(renewal_script.run(self._redis, keys, arguments))
+        await asyncio.gather(*renewals)
+
+    async def reap(self) -> None:
+        """Settle every hold whose lease has run out."""
+        for shard in range(self._shards):
+            expired: list[bytes] = await expired_script.run(
+                self._redis, [f"{shard_prefix(shard)}holds"], [REAPED_PER_ROUND]
+            )
+            for member in expired:
+                await self._reap_one(shard, UUID(member.decode()))
+
+    async def _reap_one(self, shard: int, request_id: UUID) -> None:
+        record = await self._redis.call("GET", hold_key(shard, request_id))
+        if record is None or record == b"settled":
+            await self._redis.call("ZREM", f"{shard_prefix(shard)}holds", request_id.hex)
+            return
+        keys, arguments = settlement_of_record(shard, request_id, record).command("reap")
+        if await settlement_script.run(self._redis, keys, arguments) == 1:
+            logger.warning("expired hold settled", extra={"request": request_id.hex, "shard": shard})

@@ -1,0 +1,96 @@
+"""Limits: what a request asks of them, what it was given, and what must be given back.
+
+Values only. They are decided in `gateway.admission` and settled in `gateway.settlement`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from billing.budgets import Period
+from gateway.policy import BudgetRule, Policy, Scope
+from gateway.redis_pipeline import Argument
+
+UsageRecord = Mapping[str, Any]
+Standing = Mapping[str, Mapping[str, int]]
+
+DIMENSIONS = {"r": "requests", "t": "tokens", "c": "concurrency", "b": "budget"}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a request may take at most: nano-dollars, and tokens of prompt and answer."""
+
+    budget_nano: int
+    wallet_nano: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One limit that binds a request, as the script is asked about it."""
+
+    kind: str
+    key: str
+    scope: Scope
+    arguments: tuple[Argument, Argument, Argument, Argument]
+    budget: BudgetRule | None = None
+    counter: str = ""
+    period: Period | None = None
+
+    @property
+    def limit(self) -> int:
+        """What the limit is, in its own unit; money in nano-dollars."""
+        if self.budget is not None:
+            return self.budget.amount_nano
+        scope = self.scope
+        limits = {
+            "r": scope.requests_per_minute,
+            "t": scope.tokens_per_minute,
+            "c": scope.concurrent_requests,
+        }
+        return limits[self.kind] or 0
+
+    @property
+    def label(self) -> str:
+        """`key:requests`, `organization:budget:month`, …"""
+        window = f":{self.budget.window}" if self.budget else ""
+        return f"{self.scope.kind}:{DIMENSIONS[self.kind]}{window}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCheck:
+    """What settlement must give back: `amount` is nano-dollars, tokens or nothing, by `kind`."""
+
+    kind: str
+    key: str
+    interval_us: float
+    amount: int
+    is_wallet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An admitted request's claim on every limit, until it is settled or its lease expires."""
+
+    request_id: UUID
+    shard: int
+    need: Need
+    checks: tuple[HeldCheck, ...]
+    counters: tuple[str, ...]
+    standing: Standing
+    """Each limit as it stood after this decision, for headers and the request's page."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyCounter:
+    """One budget of one scope in one period, as Redis counts it. `key` is its place there."""
+
+    policy: Policy
+    scope: Scope
+    rule: BudgetRule
+    key: str
+    counter: str
+    period: Period | None
+    life_ms: int

@@ -1,0 +1,136 @@
+"""Plane: the parts of one gateway process, put together, started and stopped.
+
+Opened when the ASGI server says so, drained when it asks to stop: settlements that Redis has not
+confirmed by then are left on disk for the next process.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from accounts.vault import Vault
+from billing.price_book import load_price_book
+from gateway.admission import Admission
+from gateway.attempts import Attempts
+from gateway.bodies import BodyLog
+from gateway.caller import Callers
+from gateway.completion import Completions
+from gateway.egress import EgressPolicy
+from gateway.leases import LeaseKeeper
+from gateway.metrics import GatewayMetrics
+from gateway.policy_store import PolicyStore
+from gateway.rebuild import Rebuilder
+from gateway.redis_pipeline import RedisPipeline
+from gateway.revocation import Revocation
+from gateway.router import Router
+from gateway.running import RunningRequests
+from gateway.settings import GatewaySettings
+from gateway.settlement import Settler
+from gateway.spool import Spool
+from gateway.transport import PooledTransport, TransportLimits
+from gateway.upstream import Outbound
+from gateway.wire.chat import ParseLimits
+
+logger = logging.getLogger(__name__)
+
+SETTLE_AT_STOP_SECONDS = 5.0
+
+
+class Plane:
+    """Everything that serves requests in this process."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self.settings = settings
+        self.redis = RedisPipeline(
+            settings.redis_url,
+            call_timeout_seconds=settings.redis_call_timeout_ms / 1000,
+            queue_limit=settings.redis_queue_limit,
+        )
+        self.policies = PolicyStore(settings)
+        self.callers = Callers(self.policies, key_pepper=settings.key_pepper)
+        self.router = Router(
+            load_price_book(), self.policies, attempts_limit=settings.upstream_attempts_limit
+        )
+        self.settler = Settler(self.redis, settings=settings, spool=Spool(Path(settings.spool_dir)))
+        self.leases = LeaseKeeper(self.redis, settings=settings)
+        self.metrics = GatewayMetrics(
+            [
+                ("farebox_running_requests", "Admitted and not ended.", lambda: len(self.running)),
+                ("farebox_unsettled", "Settlements Redis has not confirmed.", lambda: self.settler.waiting),
+            ]
+        )
+        self.running = RunningRequests(self.settler, self.leases, on_end=self.metrics.count)
+        self._transport = PooledTransport(_transport_limits(settings))
+        self.rebuilder = Rebuilder(
+            self.redis, self.policies, timeout_seconds=settings.policy_load_timeout_seconds
+        )
+        self.completions = Completions(
+            limits=ParseLimits(depth=settings.json_depth_limit, choices=settings.choices_limit),
+            callers=self.callers,
+            router=self.router,
+            admission=Admission(self.redis, settings=settings, rebuild=self.rebuilder.rebuild),
+            attempts=Attempts(_outbound(self._transport, settings), settings=settings),
+            running=self.running,
+            bodies=BodyLog(Vault(settings.master_key), limit_bytes=settings.logged_body_limit_bytes),
+            stream_total_timeout_seconds=settings.stream_total_timeout_seconds,
+        )
+        self._revocation = Revocation(self.policies, self.running, settings=settings)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.is_stopping = False
+
+    async def open(self) -> None:
+        """Start serving. Does not wait for PostgreSQL or Redis: readiness says whether they are there."""
+        await self.policies.open()
+        for work in (
+            self.settler.run,
+            self.leases.run,
+            self.policies.run_polling,
+            self.policies.run_listening,
+            self._revocation.run,
+        ):
+            self._tasks.append(asyncio.create_task(_supervised(work.__qualname__, work)))
+
+    async def close(self) -> None:
+        """Deliver what is left, then stop. Called after the server has let its requests finish."""
+        self.is_stopping = True
+        await self.settler.drain(timeout_seconds=SETTLE_AT_STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._transport.aclose()
+        await self.policies.close()
+        await self.redis.close()
+
+
+async def _supervised(name: str, work: Any) -> None:
+    """Run for ever: what fails unexpectedly is logged and begun again."""
+    while True:
+        try:
+            coroutine: Coroutine[Any, Any, None] = work()
+            await coroutine
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            logger.exception("background work failed", extra={"work": name})
+        await asyncio.sleep(1.0)
+
+
+def _outbound(transport: PooledTransport, settings: GatewaySettings) -> Outbound:
+    networks = frozenset(ip_network(network) for network in settings.allowed_upstream_networks)
+    return Outbound(
+        transport=transport,
+        settings=settings,
+        guarded=EgressPolicy(is_guarded=True, allowed_networks=networks),
+        unguarded=EgressPolicy(is_guarded=False),
+    )
+
+
+def _transport_limits(settings: GatewaySettings) -> TransportLimits:
+    return TransportLimits(
+        connections=settings.upstream_connections_per_origin,
+        idle_connections=settings.upstream_idle_connections_per_origin,
+        idle_seconds=settings.upstream_idle_expiry_seconds,
+    )

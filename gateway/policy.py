@@ -1,0 +1,86 @@
+"""What one key may do, as an immutable value that the hot path reads from memory.
+
+Pure: `gateway.policy_store` loads policies from PostgreSQL and drops them when they change.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from gateway.routing.target import Connection, Offer
+
+WALLET_WINDOW = "wallet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRule:
+    """An amount per window of time. The wallet is the budget whose amount is the credit granted."""
+
+    id: UUID
+    amount_nano: int
+    window: str
+    time_zone: str
+    created_at: datetime
+
+    @property
+    def is_wallet(self) -> bool:
+        return self.window == WALLET_WINDOW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """One level that binds a request: its key, project or organization. None means unlimited."""
+
+    kind: str
+    id: UUID
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+    budgets: tuple[BudgetRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The providers that somebody connected, and the models they declared for them with a price."""
+
+    connections: tuple[Connection, ...] = ()
+    offers: Mapping[tuple[str, str], Offer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Everything the data plane knows of a key. `scopes` goes from the narrowest to the widest."""
+
+    secret_hmac: bytes
+    key_id: UUID
+    project_id: UUID
+    organization_id: UUID
+    organization_name: str
+    epoch: int
+    shard: int
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    is_organization_active: bool
+    allowed_models: tuple[str, ...] | None
+    default_tags: tuple[str, ...]
+    project_mode: str
+    is_body_logging_on: bool
+    is_stream_cut_on_revocation: bool
+    scopes: tuple[Scope, ...]
+    own_reach: Reach
+    wrapped_data_key: bytes | None
+    """The data key that seals stored bodies, still wrapped."""
+
+    def __repr__(self) -> str:
+        return f"Policy(key={self.key_id})"
+
+
+def shard_of(organization_id: UUID, shards: int) -> int:
+    """The shard that holds an organization's counters and usage stream."""
+    return organization_id.int % shards
+
+
+def shard_prefix(shard: int) -> str:
+    """What every Redis key of a shard starts with; the braces keep it in one cluster slot."""
+    return f"fb:{{s{shard:02d}}}:"

@@ -1,0 +1,207 @@
+"""Rows to policies: what PostgreSQL knows of a key, read over a native async pool.
+
+Hand-written SQL, because Django's async ORM hops to a thread. The epoch is read first: a change
+that comes in between is found by the next poll of `gateway.policy_store`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+
+from accounts.vault import Vault
+from billing.counted import CREDIT_GRANTED_SQL
+from billing.money import usd_to_nano
+from billing.pricing import Price
+from gateway.policy import (
+    WALLET_WINDOW,
+    BudgetRule,
+    Policy,
+    Reach,
+    Scope,
+    shard_of,
+)
+from gateway.routing.target import Connection, Offer
+
+PICO_PER_MILLIONTH_USD = 1_000_000
+OPENAI_COMPATIBLE = "openai-compatible"
+DECLARED_MODEL_CAPABILITIES = frozenset({"tools", "vision", "json_mode", "json_schema"})
+
+KEY_SQL = """
+SELECT e.epoch, k.id, k.secret_hmac, k.project_id, k.organization_id, o.name AS organization_name, o.created_at,
+       k.expires_at, k.revoked_at, o.is_active, k.allowed_models, k.default_tags, p.mode,
+       o.is_body_logging_on, o.is_stream_cut_on_revocation, o.encrypted_data_key,
+       k.requests_per_minute AS key_requests, k.tokens_per_minute AS key_tokens,
+       k.concurrent_requests AS key_running,
+       p.requests_per_minute AS project_requests, p.tokens_per_minute AS project_tokens,
+       p.concurrent_requests AS project_running,
+       o.requests_per_minute AS organization_requests, o.tokens_per_minute AS organization_tokens,
+       o.concurrent_requests AS organization_running
+  FROM accounts_apikey k
+  JOIN accounts_project p ON p.id = k.project_id
+  JOIN accounts_organization o ON o.id = k.organization_id
+  JOIN accounts_organizationepoch e ON e.organization_id = o.id
+ WHERE k.secret_hmac = %s
+"""
+BUDGET_SQL = """
+SELECT id, scope, scope_id, amount_usd, "window", time_zone, created_at FROM billing_budget
+ WHERE organization_id = %s AND scope_id = ANY(%s)
+"""
+CONNECTION_SQL = """
+SELECT c.id, c.organization_id, c.provider, c.base_url, c.encrypted_api_key,
+       m.model, m.upstream_name, m.context_window_tokens, m.max_output_tokens,
+       m.input_usd_per_million, m.output_usd_per_million
+  FROM gateway_providerconnection c LEFT JOIN gateway_custommodel m ON m.connection_id = c.id
+ WHERE c.is_active AND c.organization_id IS NOT DISTINCT FROM %s
+ ORDER BY c.provider, m.model
+"""
+
+
+async def load_policy(
+    connection: AsyncConnection[Any], *, secret_hmac: bytes, vault: Vault, shards: int
+) -> Policy | None:
+    """The policy of the key with this HMAC, or None when there is no such key."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(KEY_SQL, (secret_hmac,))
+        key = await cursor.fetchone()
+        if key is None:
+            return None
+        organization_id = key["organization_id"]
+        await cursor.execute(BUDGET_SQL, (organization_id, [key["id"], key["project_id"], organization_id]))
+        budgets = await cursor.fetchall()
+        await cursor.execute(CREDIT_GRANTED_SQL, {"organization_id": organization_id})
+        credit = await cursor.fetchone()
+        await cursor.execute(CONNECTION_SQL, (organization_id,))
+        connections = await cursor.fetchall()
+    wallet = _wallet(key, credit["granted_usd"] if credit else Decimal(0))
+    return _policy(key, _scopes(key, budgets, wallet), connections, vault=vault, shards=shards)
+
+
+async def load_operator_reach(connection: AsyncConnection[Any], vault: Vault) -> Reach:
+    """The operator's own connections, which every organization may use."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(CONNECTION_SQL, (None,))
+        return _reach(await cursor.fetchall(), vault=vault, wrapped_data_key=None)
+
+
+def _policy(
+    key: DictRow, scopes: tuple[Scope, ...], connections: list[DictRow], *, vault: Vault, shards: int
+) -> Policy:
+    organization_id = key["organization_id"]
+    wrapped = bytes(key["encrypted_data_key"]) if key["encrypted_data_key"] else None
+    return Policy(
+        secret_hmac=bytes(key["secret_hmac"]),
+        key_id=key["id"],
+        project_id=key["project_id"],
+        organization_id=organization_id,
+        organization_name=key["organization_name"],
+        epoch=key["epoch"],
+        shard=shard_of(organization_id, shards),
+        expires_at=key["expires_at"],
+        revoked_at=key["revoked_at"],
+        is_organization_active=key["is_active"],
+        allowed_models=tuple(key["allowed_models"]) if key["allowed_models"] is not None else None,
+        default_tags=tuple(key["default_tags"]),
+        project_mode=key["mode"],
+        is_body_logging_on=key["is_body_logging_on"],
+        is_stream_cut_on_revocation=key["is_stream_cut_on_revocation"],
+        scopes=scopes,
+        own_reach=_reach(connections, vault=vault, wrapped_data_key=wrapped),
+        wrapped_data_key=wrapped,
+    )
+
+
+def _wallet(key: DictRow, granted_usd: Decimal) -> BudgetRule:
+    return BudgetRule(
+        id=key["organization_id"],
+        amount_nano=usd_to_nano(granted_usd),
+        window=WALLET_WINDOW,
+        time_zone="UTC",
+        created_at=key["created_at"],
+    )
+
+
+def _scopes(key: DictRow, budgets: Iterable[DictRow], wallet: BudgetRule) -> tuple[Scope, ...]:
+    rules: defaultdict[UUID, list[BudgetRule]] = defaultdict(list)
+    for row in budgets:
+        rules[row["scope_id"]].append(_rule(row))
+    rules[key["organization_id"]].append(wallet)
+    levels = (
+        ("key", key["id"]),
+        ("project", key["project_id"]),
+        ("organization", key["organization_id"]),
+    )
+    return tuple(
+        Scope(
+            kind=kind,
+            id=scope_id,
+            requests_per_minute=key[f"{kind}_requests"],
+            tokens_per_minute=key[f"{kind}_tokens"],
+            concurrent_requests=key[f"{kind}_running"],
+            budgets=tuple(rules[scope_id]),
+        )
+        for kind, scope_id in levels
+    )
+
+
+def _rule(row: DictRow) -> BudgetRule:
+    return BudgetRule(
+        id=row["id"],
+        amount_nano=usd_to_nano(row["amount_usd"]),
+        window=row["window"],
+        time_zone=row["time_zone"],
+        created_at=row["created_at"],
+    )
+
+
+def _reach(rows: Iterable[DictRow], *, vault: Vault, wrapped_data_key: bytes | None) -> Reach:
+    connections: dict[UUID, Connection] = {}
+    offers: dict[tuple[str, str], Offer] = {}
+    for row in rows:
+        if row["id"] not in connections:
+            connections[row["id"]] = Connection(
+                id=row["id"],
+                provider=row["provider"],
+                kind=OPENAI_COMPATIBLE,
+                base_url=row["base_url"],
+                credential=_open_secret(row, vault, wrapped_data_key),
+                is_own=row["organization_id"] is not None,
+                is_guarded=row["organization_id"] is not None,
+            )
+        if row["model"] is not None:
+            offers[row["provider"], row["model"]] = _offer(row)
+    return Reach(tuple(connections.values()), offers)
+
+
+def _open_secret(row: DictRow, vault: Vault, wrapped_data_key: bytes | None) -> str:
+    organization_id = row["organization_id"]
+    if organization_id is None or wrapped_data_key is None:
+        data_key = vault.operator_key()
+    else:
+        data_key = vault.unwrap(wrapped_data_key, organization_id)
+    sealed = bytes(row["encrypted_api_key"])
+    return data_key.decrypt(sealed, context=connection_secret_context(row["id"])).decode()
+
+
+def connection_secret_context(connection_id: UUID) -> str:
+    """What a connection's secret is bound to, so that it opens in no other row."""
+    return f"provider-connection:{connection_id}"
+
+
+def _offer(row: DictRow) -> Offer:
+    input_pico = int(row["input_usd_per_million"] * PICO_PER_MILLIONTH_USD)
+    output_pico = int(row["output_usd_per_million"] * PICO_PER_MILLIONTH_USD)
+    version = f"declared:{row['provider']}/{row['model']}@{input_pico}/{output_pico}"
+    return Offer(
+        provider=row["provider"],
+        model=row["model"],
+        upstream_name=row["upstream_name"],
+        price=Price(version=version, input=input_pico, output=output_pico),
+        context_window_tokens=row["context_window_tokens"],
+        max_output_tokens=row["max_output_tokens"],
+        capabilities=DECLARED_MODEL_CAPABILITIES,
+    )

@@ -1,0 +1,85 @@
+"""Rebuild: a money counter that Redis does not hold comes back from the ledger.
+
+A missing counter is never taken for zero, unless Redis is known to have held everything since
+before its period began (`admission.lua`). Here PostgreSQL is asked once, and Redis adds what
+its stream holds behind the ledger's cursor, in the same step that sets the counter up.
+"""
+
+import asyncio
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from billing.counted import Counted, charged_ever, counted_of, counted_since
+from gateway.errors import TemporarilyUnavailable
+from gateway.limits import MoneyCounter
+from gateway.policy import shard_prefix
+from gateway.policy_store import PolicyStore
+from gateway.redis_pipeline import Argument, RedisAway, RedisPipeline, Script
+from gateway.settlement import usage_stream
+
+rebuild_script = Script(files("gateway").joinpath("rebuild.lua").read_text())
+
+
+class Rebuilder:
+    """Sets lost counters up again, each once however many requests wait for it."""
+
+    def __init__(self, redis: RedisPipeline, policies: PolicyStore, *, timeout_seconds: float) -> None:
+        self._redis = redis
+        self._policies = policies
+        self._timeout_seconds = timeout_seconds
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+
+    async def rebuild(self, counter: MoneyCounter) -> None:
+        """Set the counter up. Raises TemporarilyUnavailable when the ledger or Redis does not answer."""
+        task = self._under_way.get(counter.key)
+        if task is None:
+            task = self._under_way[counter.key] = asyncio.create_task(self._rebuild(counter))
+            task.add_done_callback(lambda done: self._end(counter, done))
+        # Awaited from outside and abandoned when late: cancelling a query would wait for the server.
+        await asyncio.wait({task}, timeout=self._timeout_seconds)
+        if not task.done():
+            raise _unavailable()
+        task.result()
+
+    def _end(self, counter: MoneyCounter, task: "asyncio.Task[None]") -> None:
+        del self._under_way[counter.key]
+        if not task.cancelled():
+            task.exception()  # retrieved here: whoever waited for it may have given up
+
+    async def _rebuild(self, counter: MoneyCounter) -> None:
+        try:
+            known = await self._ledger_knows(counter)
+            prefix = shard_prefix(counter.policy.shard)
+            keys = [counter.key, usage_stream(counter.policy.shard), f"{prefix}since"]
+            what = "charge_nano" if counter.rule.is_wallet else "counted"
+            arguments: list[Argument] = [
+                known.amount_nano, known.stream_id, counter.counter, what, counter.life_ms,
+            ]  # fmt: skip
+            await rebuild_script.run(self._redis, keys, arguments)
+        except (psycopg.Error, PoolTimeout, RedisAway) as exc:
+            raise _unavailable() from exc
+
+    async def _ledger_knows(self, counter: MoneyCounter) -> Counted:
+        policy, scope = counter.policy, counter.scope
+        if counter.rule.is_wallet:
+            query, parameters = charged_ever(shard=policy.shard, organization_id=policy.organization_id)
+        else:
+            query, parameters = counted_since(
+                shard=policy.shard,
+                organization_id=policy.organization_id,
+                scope=scope.kind,
+                scope_id=scope.id,
+                since=counter.period.starts_at if counter.period else None,
+            )
+        async with self._policies.pool.connection() as connection:
+            cursor: psycopg.AsyncCursor[Any] = await connection.execute(query, parameters)
+            row = await cursor.fetchone()
+        assert row is not None, "a sum has a row"
+        return counted_of(row)
+
+
+def _unavailable() -> TemporarilyUnavailable:
+    return TemporarilyUnavailable(reason="counters_rebuilding")

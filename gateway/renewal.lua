@@ -1,0 +1,17 @@
+-- Renewal: a running request says that it is alive, and how much it has used so far.
+--
+-- KEYS  1 open holds   2 this request's hold record   3.. concurrency sets it is a member of
+-- ARGV  1 request id   2 lease (ms)   3 hold record with the newest reading
+-- Gives 1, or 0 when the hold is gone (settled by the reaper, or lost with Redis' memory).
+
+local record = redis.call('GET', KEYS[2])
+if not record or record == 'settled' then return 0 end
+local clock = redis.call('TIME')
+local expires_ms = clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[2]
+redis.call('SET', KEYS[2], ARGV[3])
+redis.call('ZADD', KEYS[1], expires_ms, ARGV[1])
+for i = 3, #KEYS do
+  redis.call('ZADD', KEYS[i], expires_ms, ARGV[1])
+  redis.call('PEXPIRE', KEYS[i], ARGV[2] * 4)
+end
+return 1

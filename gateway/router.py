@@ -1,0 +1,76 @@
+"""Router: which targets a request may go to, and what it can cost at most.
+
+The choosing itself is pure and lies in `gateway.routing`; here it meets the price book, the
+operator's connections and the key's own.
+"""
+
+from datetime import UTC, datetime, time
+
+from billing.price_book import PriceBook
+from billing.pricing import worst_case_nano
+from gateway.catalogue import Catalogue
+from gateway.limits import Need
+from gateway.policy import Policy
+from gateway.policy_store import PolicyStore
+from gateway.routing.select import choose_targets
+from gateway.routing.target import Offer, Target
+from gateway.wire.chat import ChatRequest
+
+
+class Router:
+    """Routes requests over what their key can reach."""
+
+    def __init__(self, book: PriceBook, policies: PolicyStore, *, attempts_limit: int) -> None:
+        self._book = book
+        self._policies = policies
+        self._attempts_limit = attempts_limit
+
+    def catalogue(self, policy: Policy) -> Catalogue:
+        """What this key can reach today."""
+        return Catalogue(
+            self._book,
+            own=policy.own_reach,
+            operator=self._policies.operator_reach,
+            today=datetime.now(UTC).date(),
+        )
+
+    def description(self, offer: Offer) -> tuple[str, int]:
+        """A model's name for people, and when it came out (Unix seconds; 0 if an owner declared it)."""
+        listing = self._book.listing(offer.provider, offer.model)
+        if listing is None:
+            return offer.model, 0
+        return listing.name, int(datetime.combine(listing.created, time.min, UTC).timestamp())
+
+    def route(self, request: ChatRequest, policy: Policy) -> tuple[tuple[Target, ...], Need]:
+        """The targets in the order they are tried, and the most that any of them can cost.
+
+        Raises InvalidModel, ModelNotFound, ModelBlocked, NoPrice and their kin; nothing is held yet.
+        """
+        targets = choose_targets(
+            request, catalogue=self.catalogue(policy), policy=policy, limit=self._attempts_limit
+        )
+        return targets, need_of(request, targets)
+
+
+def need_of(request: ChatRequest, targets: tuple[Target, ...]) -> Need:
+    """A sound upper bound over all targets: only one of them answers and is paid for."""
+    bounds = [(target, _worst_case(request, target)) for target in targets]
+    return Need(
+        budget_nano=max(nano for _, nano in bounds),
+        wallet_nano=max((nano for target, nano in bounds if not target.is_own_credential), default=0),
+        tokens=max(_tokens(request, target) for target in targets),
+    )
+
+
+def _worst_case(request: ChatRequest, target: Target) -> int:
+    return worst_case_nano(
+        target.price,
+        prompt_tokens=target.prompt_tokens_bound(request),
+        output_tokens=target.output_tokens_bound(request),
+        choices=request.n,
+        has_audio="audio" in request.required_capabilities,
+    )
+
+
+def _tokens(request: ChatRequest, target: Target) -> int:
+    return target.prompt_tokens_bound(request) + target.output_tokens_bound(request) * request.n

@@ -1,0 +1,108 @@
+"""Running requests of this process: each is settled exactly once, and any can be cut.
+
+A request is cut from outside (its key was revoked, its client stopped reading, the process must
+go) by cancelling its task with a reason. Leases are renewed in `gateway.leases`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from gateway.errors import GatewayError
+from gateway.leases import LeaseKeeper
+from gateway.limits import Hold
+from gateway.meter import Meter
+from gateway.settlement import Settler, refusal_settlement, settlement_of
+from gateway.trace import Trace
+from gateway.wire.shapes import Reading
+
+LOST_STATUS = 500
+
+OnEnd = Callable[[dict[str, Any]], None]
+
+
+class Running:
+    """One admitted request: its hold, what it has used so far, and how it ends."""
+
+    def __init__(self, trace: Trace, hold: Hold, meter: Meter, task: "asyncio.Task[Any]") -> None:
+        self.trace = trace
+        self.hold = hold
+        self.meter = meter
+        self.cut_by: GatewayError | None = None
+        self.sending_since: float | None = None
+        self.is_settled = False
+        self._task = task
+
+    def cut(self, error: GatewayError) -> None:
+        """End this request now, for this reason."""
+        if self.cut_by is None and not self.is_settled:
+            self.cut_by = error
+            self._task.cancel()
+
+    def used(self, *, has_client_left: bool = False) -> Reading | None:
+        """What is billed if it ended now; None when nothing is.
+
+        A provider that gave no output is not paid for, unless it was the client who left.
+        """
+        if self.meter.has_report or self.trace.first_token_ms is not None:
+            return self.meter.reading()
+        return self.meter.reading() if has_client_left and self.trace.was_sent else None
+
+
+class RunningRequests:
+    """All of them, with the settler and the leases that their holds need."""
+
+    def __init__(self, settler: Settler, leases: LeaseKeeper, *, on_end: OnEnd) -> None:
+        self._settler = settler
+        self._leases = leases
+        self._on_end = on_end
+        self._running: dict[UUID, Running] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, trace: Trace, hold: Hold, meter: Meter) -> Running:
+        task = asyncio.current_task()
+        assert task is not None, "requests run in tasks"
+        running = Running(trace, hold, meter, task)
+        self._running[hold.request_id] = running
+        self._leases.watch(hold, lambda: recovery_event(trace, running.used()))
+        return running
+
+    def settle(self, running: Running, event: dict[str, Any]) -> None:
+        """Hand the request's end over. Returns at once; only the first call counts."""
+        if running.is_settled:
+            return
+        running.is_settled = True
+        self._leases.forget(running.hold)
+        del self._running[running.hold.request_id]
+        self._settler.hand_over(settlement_of(running.hold, event))
+        self._on_end(event)
+
+    def refuse(self, trace: Trace, error: GatewayError) -> None:
+        """Record a request of a known key that was turned away; it holds nothing."""
+        if trace.policy is None:
+            return
+        event = trace.event(status=error.status, ending="refused", error=error)
+        self._settler.hand_over(refusal_settlement(trace.policy.shard, trace.request_id, event))
+        self._on_end(event)
+
+    def cut_where(self, should_cut: Callable[[Running], bool], error: GatewayError) -> int:
+        """Cut all requests that match; gives their number."""
+        chosen = [running for running in self._running.values() if should_cut(running)]
+        for running in chosen:
+            running.cut(error)
+        return len(chosen)
+
+    def of_organization(self, organization_id: UUID) -> list[Running]:
+        return [
+            running
+            for running in self._running.values()
+            if running.trace.policy is not None and running.trace.policy.organization_id == organization_id
+        ]
+
+
+def recovery_event(trace: Trace, reading: Reading | None) -> dict[str, Any]:
+    """The event that is recorded if this process dies now."""
+    return trace.event(status=LOST_STATUS, ending="recovered", reading=reading)

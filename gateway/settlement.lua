@@ -1,0 +1,54 @@
+-- Settlement: replace a request's hold by what it cost, and append its usage event, in one step.
+--
+-- KEYS  1 open holds   2 this request's hold record   3 the shard's usage stream   4.. one key per check
+-- ARGV  1 request id   2 usage event (JSON; empty: nothing to record)   3 life of the settled mark (ms)
+--       4 "settle" or "reap" (only when the lease has expired)   5 clock offset (ms, tests only)
+--       then four per check: kind, a, b, c
+--         "t" tokens: a interval of one unit (µs), b units held, c units used
+--         "c" concurrency
+--         "b" money: a nano-dollars held, b nano-dollars spent
+-- Gives 1 settled, 0 settled before, -1 not expired (reap only).
+--
+-- A hold that is not there although nobody settled it was lost with Redis' memory: the event is
+-- still recorded, and counted in those counters that exist.
+
+local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2] + ARGV[5] * 1000
+local record = redis.call('GET', KEYS[2])
+if record == 'settled' then return 0 end
+if ARGV[4] == 'reap' then
+  local expiry = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]))
+  if not record or not expiry then
+    redis.call('ZREM', KEYS[1], ARGV[1])
+    return 0
+  end
+  if expiry > now_us / 1000 then return -1 end
+end
+
+local checks = #KEYS - 3
+for i = 1, checks do
+  local key = KEYS[3 + i]
+  local at = 5 + (i - 1) * 4
+  local kind = ARGV[at + 1]
+  if kind == 't' then
+    local tat = tonumber(redis.call('GET', key) or 0)
+    local corrected = tat + (tonumber(ARGV[at + 4]) - tonumber(ARGV[at + 3])) * tonumber(ARGV[at + 2])
+    if record and tat > 0 and corrected ~= tat then
+      if corrected <= now_us then
+        redis.call('DEL', key)
+      else
+        local life_ms = math.ceil((corrected - now_us) / 1000) + 1000
+        redis.call('SET', key, string.format('%.3f', corrected), 'PX', life_ms)
+      end
+    end
+  elseif kind == 'c' then
+    redis.call('ZREM', key, ARGV[1])
+  elseif redis.call('EXISTS', key) == 1 then
+    if record then redis.call('HINCRBY', key, 'h', -ARGV[at + 2]) end
+    redis.call('HINCRBY', key, 's', ARGV[at + 3])
+  end
+end
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('SET', KEYS[2], 'settled', 'PX', ARGV[3])
+if ARGV[2] ~= '' then redis.call('XADD', KEYS[3], '*', 'e', ARGV[2]) end
+return 1

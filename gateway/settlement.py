@@ -1,0 +1,198 @@
+"""Settlement: replace a request's hold by what it cost, and record what happened.
+
+The request's task hands its reading over with a plain call and never waits for it: servers
+abandon clean-up code at shutdown. What Redis does not take is tried again until it does, and
+lies on disk meanwhile (`gateway.spool`). Admission is in `gateway.admission`.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+import hiredis
+import orjson
+
+from gateway.admission import hold_key
+from gateway.limits import HeldCheck, Hold, UsageRecord
+from gateway.policy import shard_prefix
+from gateway.redis_pipeline import Argument, RedisAway, RedisPipeline, Script
+from gateway.settings import GatewaySettings
+from gateway.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+SETTLED_MARK_MS = 120_000
+RESENDS_PER_ROUND = 500
+
+settlement_script = Script(files("gateway").joinpath("settlement.lua").read_text())
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One hold's end: the event to record (empty: nothing happened) and what to give back."""
+
+    request_id: UUID
+    shard: int
+    checks: tuple[HeldCheck, ...]
+    event: bytes
+    counted_nano: int
+    charge_nano: int
+    tokens: int
+
+    def command(self, mode: str = "settle") -> tuple[list[str], list[Argument]]:
+        """Keys and arguments of settlement.lua."""
+        prefix = shard_prefix(self.shard)
+        keys = [f"{prefix}holds", hold_key(self.shard, self.request_id), usage_stream(self.shard)]
+        keys.extend(check.key for check in self.checks)
+        arguments: list[Argument] = [self.request_id.hex, self.event, SETTLED_MARK_MS, mode, 0]
+        for check in self.checks:
+            arguments.extend(self._share(check))
+        return keys, arguments
+
+    def to_line(self) -> bytes:
+        """This settlement as one line of JSON, for the spool."""
+        return orjson.dumps(
+            {
+                "request_id": self.request_id.hex,
+                "shard": self.shard,
+                "checks": [(c.kind, c.key, c.interval_us, c.amount, c.is_wallet) for c in self.checks],
+                "event": self.event.decode(),
+                "counted_nano": self.counted_nano,
+                "charge_nano": self.charge_nano,
+                "tokens": self.tokens,
+            }
+        )
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "Settlement":
+        content: dict[str, Any] = orjson.loads(line)
+        return cls(
+            request_id=UUID(content["request_id"]),
+            shard=content["shard"],
+            checks=tuple(HeldCheck(*check) for check in content["checks"]),
+            event=content["event"].encode(),
+            counted_nano=content["counted_nano"],
+            charge_nano=content["charge_nano"],
+            tokens=content["tokens"],
+        )
+
+    def _share(self, check: HeldCheck) -> tuple[Argument, ...]:
+        if check.kind == "t":
+            return ("t", repr(check.interval_us), check.amount, self.tokens)
+        if check.kind == "c":
+            return ("c", 0, 0, 0)
+        return ("b", check.amount, self.charge_nano if check.is_wallet else self.counted_nano, 0)
+
+
+def usage_stream(shard: int) -> str:
+    """The stream that billing ingests."""
+    return f"{shard_prefix(shard)}usage"
+
+
+def settlement_of(hold: Hold, event: UsageRecord) -> Settlement:
+    """How a hold ends with this event."""
+    return _settlement(hold.request_id, hold.shard, hold.checks, {**event, "budgets": hold.counters})
+
+
+def settlement_of_record(shard: int, request_id: UUID, record: bytes) -> Settlement:
+    """How the hold of a process that died ends: with the last reading it left in Redis."""
+    content: dict[str, Any] = orjson.loads(record)
+    checks = tuple(HeldCheck(*check) for check in content["checks"])
+    return _settlement(request_id, shard, checks, content["event"])
+
+
+def refusal_settlement(shard: int, request_id: UUID, event: UsageRecord) -> Settlement:
+    """An event without a hold: a request that was turned away."""
+    return _settlement(request_id, shard, (), event)
+
+
+def void(hold: Hold) -> Settlement:
+    """The end of a hold whose request never reached a provider and left nothing to record."""
+    return Settlement(hold.request_id, hold.shard, hold.checks, b"", 0, 0, 0)
+
+
+def _settlement(
+    request_id: UUID, shard: int, checks: tuple[HeldCheck, ...], event: UsageRecord
+) -> Settlement:
+    charge_nano, cost_nano = event["charge_nano"], event["cost_nano"]
+    return Settlement(
+        request_id=request_id,
+        shard=shard,
+        checks=checks,
+        event=orjson.dumps(event),
+        counted_nano=max(charge_nano, cost_nano),
+        charge_nano=charge_nano,
+        tokens=sum(event["usage"].values()) - event["usage"]["searches"],
+    )
+
+
+class Settler:
+    """Delivers settlements: at once when Redis is there, again and again when it is not."""
+
+    def __init__(self, redis: RedisPipeline, *, settings: GatewaySettings, spool: Spool) -> None:
+        self._redis = redis
+        self._retry_seconds = settings.settle_retry_seconds
+        self._spool = spool
+        self._under_way: dict[UUID, Settlement] = {}
+        self._undelivered: dict[UUID, Settlement] = {}
+        self._on_disk: set[UUID] = set()
+        self._all_delivered = asyncio.Event()
+        self._all_delivered.set()
+
+    def hand_over(self, settlement: Settlement) -> None:
+        """Take a settlement over. Returns at once; nothing is lost from here on."""
+        self._under_way[settlement.request_id] = settlement
+        self._all_delivered.clear()
+        self._send(settlement, settlement_script.call(*settlement.command()))
+
+    async def run(self) -> None:
+        """Adopt what dead processes left on disk, then send again what could not be delivered. For ever."""
+        for line in self._spool.adopt():
+            self.hand_over(Settlement.from_line(line))
+        while True:
+            await asyncio.sleep(self._retry_seconds)
+            for request_id in list(self._undelivered)[:RESENDS_PER_ROUND]:
+                self.hand_over(self._undelivered.pop(request_id))
+
+    async def drain(self, *, timeout_seconds: float) -> None:
+        """Wait until all is delivered; what is not after that time stays on disk for the next process."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._all_delivered.wait()
+        except TimeoutError:
+            waiting = [*self._under_way.values(), *self._undelivered.values()]
+            self._spool.keep(settlement.to_line() for settlement in waiting)
+            logger.warning("settlements left on disk", extra={"settlements": len(waiting)})
+
+    @property
+    def waiting(self) -> int:
+        """Settlements that Redis has not confirmed."""
+        return len(self._under_way) + len(self._undelivered)
+
+    def _send(self, settlement: Settlement, command: tuple[Argument, ...]) -> None:
+        reply = self._redis.submit(command)
+        reply.add_done_callback(lambda done: self._confirm(settlement, done))
+
+    def _confirm(self, settlement: Settlement, reply: "asyncio.Future[int]") -> None:
+        failure = reply.exception()
+        if isinstance(failure, hiredis.ReplyError) and str(failure).startswith("NOSCRIPT"):
+            self._send(settlement, settlement_script.whole_call(*settlement.command()))
+            return
+        self._under_way.pop(settlement.request_id, None)
+        if failure is not None:
+            self._keep_for_later(settlement, failure)
+        elif not self._under_way and not self._undelivered:
+            self._all_delivered.set()
+            self._spool.forget()
+            self._on_disk.clear()
+
+    def _keep_for_later(self, settlement: Settlement, failure: BaseException) -> None:
+        if not isinstance(failure, RedisAway):
+            logger.error("settlement refused by redis", extra={"reason": str(failure)[:200]})
+        self._undelivered[settlement.request_id] = settlement
+        if settlement.request_id not in self._on_disk:
+            self._on_disk.add(settlement.request_id)
+            self._spool.keep([settlement.to_line()])

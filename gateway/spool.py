@@ -1,0 +1,63 @@
+"""The spool: lines on disk that must outlive the process, one file a process.
+
+A file is locked by its living process; the files of dead ones are adopted at the next start.
+What the lines mean is `gateway.settlement`'s business.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+
+class Spool:
+    """Appends lines, and forgets them all once they are no longer needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: BinaryIO | None = None
+
+    def keep(self, lines: Iterable[bytes]) -> None:
+        """Write lines through to the disk; each must be free of newlines."""
+        file = self._file or self._open()
+        for line in lines:
+            file.write(line + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+    def forget(self) -> None:
+        """Drop everything kept so far."""
+        if self._file is not None:
+            self._file.truncate(0)
+
+    def adopt(self) -> list[bytes]:
+        """Take over the lines that dead processes left, with their files; a torn last line is dropped."""
+        adopted: list[bytes] = []
+        for path in sorted(self._folder.glob("*.jsonl")) if self._folder.is_dir() else []:
+            with path.open("rb") as file:
+                if not _lock(file):
+                    continue
+                whole, _, _torn = file.read().rpartition(b"\n")
+                lines = [line for line in whole.split(b"\n") if line]
+                if lines:
+                    self.keep(lines)
+                path.unlink()
+                adopted.extend(lines)
+        return adopted
+
+    def _open(self) -> BinaryIO:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._folder / f"{os.getpid()}-{os.urandom(4).hex()}.jsonl"
+        file = path.open("ab", opener=lambda name, flags: os.open(name, flags, 0o600))
+        _lock(file)
+        self._file = file
+        return file
+
+
+def _lock(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

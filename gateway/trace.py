@@ -1,0 +1,177 @@
+"""Trace: what happened to one request, filled in while it runs and turned into its usage event.
+
+Times are milliseconds from arrival. What an event's fields mean is in `billing.models`.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from billing.errors import UnknownPrice
+from billing.pricing import Cost, cost_of
+from billing.usage import FIELDS, TokenUsage
+from gateway.errors import GatewayError
+from gateway.identifiers import new_request_id
+from gateway.limits import Need, Standing
+from gateway.policy import Policy
+from gateway.routing.target import Target
+from gateway.wire.chat import ChatRequest
+from gateway.wire.shapes import Attempt, Reading
+
+EVENT_VERSION = 1
+MAX_MESSAGE_CHARACTERS = 512
+MAX_LABEL_CHARACTERS = 256
+CLIENT_LEFT_STATUS = 499
+PICO_PER_NANO = 1000
+
+NOTHING_USED = Reading(usage=TokenUsage(), is_estimated=False)
+FREE = Cost()
+
+
+@dataclass(slots=True)
+class Trace:
+    """One request's story. Only the task that serves the request writes to it."""
+
+    route: str
+    client_request_id: str
+    user_agent: str
+    source: str
+    request_id: UUID = field(default_factory=new_request_id)
+    arrived_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _started: float = field(default_factory=time.perf_counter)
+    policy: Policy | None = None
+    request: ChatRequest | None = None
+    requested_provider: str | None = None
+    target: Target | None = None
+    need: Need | None = None
+    standing: Standing = field(default_factory=dict)
+    attempts: list[Attempt] = field(default_factory=list)
+    timeline: list[tuple[str, float, float]] = field(default_factory=list)
+    was_sent: bool = False
+    dropped_params: tuple[str, ...] = ()
+    first_token_ms: float | None = None
+    upstream_ms: float = 0.0
+    finish_reason: str = ""
+
+    @property
+    def now_ms(self) -> float:
+        return (time.perf_counter() - self._started) * 1000
+
+    @property
+    def shown_id(self) -> str:
+        """The id the client knows this request by."""
+        return self.client_request_id or str(self.request_id)
+
+    @property
+    def overhead_ms(self) -> float:
+        """What we added so far: everything but waiting for providers."""
+        return max(0.0, self.now_ms - self.upstream_ms)
+
+    @property
+    def provider(self) -> str:
+        return self.target.provider if self.target else ""
+
+    @property
+    def is_own_credential(self) -> bool:
+        return self.target is not None and self.target.is_own_credential
+
+    @property
+    def tags(self) -> list[str]:
+        """The key's default tags and the request's, each once."""
+        of_key = self.policy.default_tags if self.policy else ()
+        of_request = self.request.tags if self.request else ()
+        return list(dict.fromkeys((*of_key, *of_request)))
+
+    def step(self, name: str, since_ms: float) -> None:
+        """Note that a step of the path lasted from `since_ms` until now."""
+        self.timeline.append((name, round(since_ms, 3), round(self.now_ms, 3)))
+
+    def begin_attempt(self, target: Target) -> None:
+        """From here on the provider may have been asked, and what it does is this request's."""
+        self.target = target
+        self.was_sent = True
+
+    def end_attempt(self, attempt: Attempt, since_ms: float) -> None:
+        self.attempts.append(attempt)
+        self.upstream_ms += self.now_ms - since_ms
+        self.step(f"attempt {len(self.attempts)}: {attempt.provider}", since_ms)
+
+    def cost(self, reading: Reading) -> Cost:
+        """What this reading costs at the target's price.
+
+        A unit that the price does not know is never free: the whole hold is taken instead.
+        """
+        if self.target is None or not any(getattr(reading.usage, name) for name in FIELDS):
+            return FREE
+        try:
+            return cost_of(reading.usage, self.target.price)
+        except UnknownPrice:
+            return Cost(request_pico=self.need.budget_nano * PICO_PER_NANO if self.need else 0)
+
+    def event(
+        self, *, status: int, ending: str, reading: Reading | None = None, error: GatewayError | None = None
+    ) -> dict[str, Any]:
+        """The usage event, as billing ingests it; without a reading nothing was used."""
+        assert self.policy is not None, "only an identified request has an event"
+        reading = reading or NOTHING_USED
+        cost = self.cost(reading)
+        target, request, policy = self.target, self.request, self.policy
+        return {
+            "v": EVENT_VERSION,
+            "id": self.request_id.hex,
+            "at": self.arrived_at.isoformat(),
+            "organization": policy.organization_id.hex,
+            "project": policy.project_id.hex,
+            "key": policy.key_id.hex,
+            "request_id": self.shown_id,
+            "route": self.route,
+            "requested_model": request.model if request else "",
+            "model": target.model if target else "",
+            "provider": self.provider,
+            "own": self.is_own_credential,
+            "stream": request.is_stream if request else False,
+            "status": status,
+            "ending": ending,
+            "error_code": error.code if error else "",
+            "error_message": str(error)[:MAX_MESSAGE_CHARACTERS] if error else "",
+            "finish_reason": self.finish_reason,
+            "usage": {name: getattr(reading.usage, name) for name in FIELDS},
+            "estimated": reading.is_estimated,
+            "price_version": target.price.version if target else "",
+            "cost_nano": cost.total_nano,
+            "charge_nano": 0 if self.is_own_credential else cost.total_nano,
+            "cost_parts": cost.parts_usd(),
+            "duration_ms": round(self.now_ms, 3),
+            "first_token_ms": self.first_token_ms,
+            "overhead_ms": round(self.overhead_ms, 3),
+            "timeline": self.timeline,
+            "attempts": [_attempt(attempt) for attempt in self.attempts],
+            "limits": self.standing,
+            "parameters": request.parameters_for_log() if request else {},
+            **self._labels(request),
+            "request_body": None,
+            "response_body": None,
+        }
+
+    def _labels(self, request: ChatRequest | None) -> Mapping[str, Any]:
+        return {
+            "tags": self.tags,
+            "end_user": request.user[:MAX_LABEL_CHARACTERS] if request else "",
+            "session_id": request.session_id[:MAX_LABEL_CHARACTERS] if request else "",
+            "agent": ((request.agent if request else "") or self.user_agent)[:MAX_LABEL_CHARACTERS],
+            "source": ((request.signature if request else "") or self.source)[:MAX_LABEL_CHARACTERS],
+        }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "status_code": attempt.status_code,
+        "error_type": attempt.error_type,
+        "succeeded": attempt.succeeded,
+        "duration_ms": attempt.duration_ms,
+    }

@@ -1,0 +1,159 @@
+"""Upstream: one attempt at one provider, and what its answer becomes.
+
+Goes through httpx's transport interface (`handle_async_request` on a pooled transport), never
+through a client: that costs a tenth. Which target is tried next is decided in
+`gateway.attempts`; what bytes mean is decided in `gateway.providers`.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+
+from gateway.egress import EgressPolicy, EgressRefused
+from gateway.errors import GatewayError, InvalidProviderResponse, ProviderError, UpstreamTimeout
+from gateway.providers.base import Provider, UpstreamCall
+from gateway.routing.target import Target
+from gateway.settings import GatewaySettings
+from gateway.sse import Event, EventParser
+from gateway.wire.shapes import ChatAnswer, ChatChunk, Done
+
+FAILURE_BODY_LIMIT_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """How to reach any provider: the transport, its time-outs and what it may connect to."""
+
+    transport: httpx.AsyncBaseTransport
+    settings: GatewaySettings
+    guarded: EgressPolicy
+    unguarded: EgressPolicy
+
+    async def send(self, call: UpstreamCall, *, target: Target) -> httpx.Response:
+        """Send one request and give the response's head. Raises ProviderError or UpstreamTimeout."""
+        settings = self.settings
+        request = httpx.Request(
+            "POST",
+            call.url,
+            headers=call.headers,
+            content=call.body,
+            extensions={
+                "timeout": {
+                    "connect": settings.upstream_connect_timeout_seconds,
+                    "pool": settings.upstream_pool_timeout_seconds,
+                    "write": settings.upstream_write_timeout_seconds,
+                    "read": settings.stream_gap_timeout_seconds,
+                },
+                "egress": self.guarded if target.is_guarded else self.unguarded,
+            },
+        )
+        try:
+            return await self.transport.handle_async_request(request)
+        except (httpx.TransportError, EgressRefused) as exc:
+            raise translate(exc, provider=target.provider) from exc
+
+
+def translate(failure: Exception, *, provider: str) -> GatewayError:
+    """Ours for what the transport raises. No address or credential is repeated."""
+    if isinstance(failure, httpx.TimeoutException):
+        return UpstreamTimeout(f"The provider {provider} did not answer in time.")
+    if isinstance(failure, EgressRefused):
+        return ProviderError(f"The endpoint of {provider} may not be connected to: {failure}")
+    if isinstance(failure, httpx.ConnectError):
+        return ProviderError(f"The provider {provider} cannot be reached.")
+    return ProviderError(f"The connection to {provider} broke off.")
+
+
+async def read_body(response: httpx.Response, *, limit_bytes: int, provider: str) -> bytes:
+    """The whole body, and the connection given back. Raises InvalidProviderResponse beyond the limit."""
+    pieces, size = [], 0
+    try:
+        async for piece in raw_bytes(response):
+            size += len(piece)
+            if size > limit_bytes:
+                raise InvalidProviderResponse(f"The answer of {provider} is larger than {limit_bytes} bytes.")
+            pieces.append(piece)
+    except httpx.TransportError as exc:
+        raise translate(exc, provider=provider) from exc
+    finally:
+        await response.aclose()
+    return b"".join(pieces)
+
+
+async def read_answer(
+    response: httpx.Response, provider: Provider, *, limit_bytes: int, name: str
+) -> ChatAnswer:
+    """A buffered answer, read whole. Raises what the provider's file makes of it."""
+    body = await read_body(response, limit_bytes=limit_bytes, provider=name)
+    return provider.read_answer(response.status_code, body)
+
+
+async def read_failure(response: httpx.Response, provider: Provider, *, name: str) -> GatewayError:
+    """The error that a non-2xx response stands for."""
+    body = await read_body(response, limit_bytes=FAILURE_BODY_LIMIT_BYTES, provider=name)
+    headers = {key.lower(): value for key, value in response.headers.items()}
+    return provider.read_failure(response.status_code, headers, body)
+
+
+class UpstreamStream:
+    """A provider's stream, as lists of chunks: one list for everything that arrived in one read."""
+
+    def __init__(
+        self, response: httpx.Response, provider: Provider, *, name: str, event_limit_bytes: int
+    ) -> None:
+        self._response = response
+        self._provider = provider
+        self._name = name
+        self._parser = EventParser(limit_bytes=event_limit_bytes)
+        self._bytes = raw_bytes(response)
+        self._waiting: list[ChatChunk] = []
+        self.has_ended = False
+        """Whether the provider's end mark was seen."""
+
+    async def wait_for_first(self) -> None:
+        """Await the first chunk, which the next read gives. Raises GatewayError if none can come."""
+        while not self._waiting and not self.has_ended:
+            if not await self._read():
+                raise InvalidProviderResponse(f"The provider {self._name} sent an empty stream.")
+
+    async def chunks(self) -> AsyncIterator[list[ChatChunk]]:
+        """Everything up to the end mark or the end of the connection. Raises GatewayError when it breaks."""
+        while True:
+            if self._waiting:
+                batch, self._waiting = self._waiting, []
+                yield batch
+            if self.has_ended or not await self._read():
+                break
+        if self._waiting:
+            yield self._waiting
+
+    async def aclose(self) -> None:
+        """Give the connection up; the provider sees us leave if it was still sending."""
+        await self._response.aclose()
+
+    async def _read(self) -> bool:
+        try:
+            data = await anext(self._bytes, None)
+        except httpx.TransportError as exc:
+            raise translate(exc, provider=self._name) from exc
+        self._take(self._parser.close() if data is None else self._parser.feed(data))
+        return data is not None
+
+    def _take(self, events: list[Event]) -> None:
+        for event in events:
+            if self.has_ended:
+                return
+            chunk = self._provider.read_event(event)
+            if isinstance(chunk, Done):
+                self.has_ended = True
+            elif chunk is not None:
+                self._waiting.append(chunk)
+
+
+async def raw_bytes(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it arrives, one item a read."""
+    stream = response.stream
+    assert isinstance(stream, httpx.AsyncByteStream), "the transport is asynchronous"
+    async for piece in stream:
+        yield piece
