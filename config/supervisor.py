@@ -44,9 +44,10 @@ def _run(layout: Layout) -> None:
     layout.var.mkdir(mode=0o700, parents=True, exist_ok=True)
     with occupy(layout.var) as lock_fd:
         refuse_taken_ports(layout)
+        secrets = _load_secrets(layout)
         family = Family(say=_say)
         try:
-            _start(family, layout, lock_fd)
+            _start(family, layout, secrets, lock_fd)
             _say(_welcome(layout))
             while True:
                 time.sleep(TEND_SECONDS)
@@ -58,9 +59,8 @@ def _run(layout: Layout) -> None:
             family.stop(keeping_data=True, timeout_seconds=STOP_STORES_SECONDS)
 
 
-def _start(family: Family, layout: Layout, lock_fd: int) -> None:
+def _start(family: Family, layout: Layout, secrets: Mapping[str, str], lock_fd: int) -> None:
     _say(f"Farebox is starting; its data is in {layout.var}")
-    secrets = _load_secrets(layout)
     with _timed("PostgreSQL and Valkey"):
         addresses = _start_stores(family, layout, secrets, lock_fd)
     environment = children_environment(layout, secrets, addresses)
