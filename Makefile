@@ -1,6 +1,9 @@
 # Everything runs from .venv, which is made on first use and follows the lock files.
 # Programs are called as `python -m …`: the scripts beside it break in paths with a space.
 
+# Paths and logs may hold any letter, whatever the terminal's locale says.
+export PYTHONUTF8 := 1
+
 PYTHON ?= python3
 ARGS ?=
 

@@ -159,18 +159,20 @@ Ctrl-C stops everything.
 
 @contextlib.contextmanager
 def _timed(what: str) -> Iterator[None]:
-    print(f"  {what} ... ", end="", flush=True)
+    _say(f"  {what} ... ", end="")
     started_at = time.monotonic()
     try:
         yield
     except BaseException:
-        print(flush=True)
+        _say("")
         raise
-    print(f"{time.monotonic() - started_at:.1f} s", flush=True)
+    _say(f"{time.monotonic() - started_at:.1f} s")
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
+def _say(line: str, *, end: str = "\n") -> None:
+    # A terminal that was closed must not keep the children from being stopped in order.
+    with contextlib.suppress(OSError):
+        print(line, end=end, flush=True)
 
 
 def _stop_on_signals() -> None:
