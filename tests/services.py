@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from config.embedded import RunningServer, start_postgres, start_valkey
+from config.binaries import MissingProgram
+from config.embedded import RunningServer, StartFailed, start_postgres, start_valkey
 
 ENVIRONMENT = {
     "FAREBOX_MODE": "test",
@@ -39,7 +40,10 @@ def pytest_load_initial_conftests(
     if getattr(options, "collectonly", False) or _needs_no_server(options.file_or_dir):
         os.environ.update(_NOWHERE)
     else:
-        os.environ.update(_start_servers(early_config, folder))
+        try:
+            os.environ.update(_start_servers(early_config, folder))
+        except (MissingProgram, StartFailed) as problem:
+            raise pytest.UsageError(str(problem)) from None
     return (yield)
 
 
