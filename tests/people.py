@@ -1,4 +1,4 @@
-"""The cast of every test: alice owns Acme, bob develops there, charlie is a stranger with a house of his own."""
+"""The cast of every test: alice owns Acme, bob develops there, charlie is a stranger who owns elsewhere."""
 
 from dataclasses import dataclass
 
