@@ -1,0 +1,358 @@
+"""Everything the data plane may refuse or fail with: one class per cause.
+
+A class carries status, type and code of the contract's table; its message tells the reader what
+to change. How an error looks on the wire is `gateway.wire.failure`; which upstream answer
+becomes which error is decided by the provider.
+"""
+
+import math
+from datetime import datetime
+from typing import Any
+
+from billing.money import format_usd, nano_to_usd
+
+# Official SDKs wait this long at most before they try again by themselves.
+LONGEST_HONOURED_RETRY_SECONDS = 120.0
+
+RATE_UNITS = {
+    "requests": "requests per minute",
+    "tokens": "tokens per minute",
+    "concurrency": "calls at once",
+}
+
+UNAVAILABLE_MESSAGES = {
+    "limits_unavailable": "Limits cannot be checked at the moment.",
+    "counters_rebuilding": "Counters are being restored after an outage.",
+    "policies_unavailable": "Keys cannot be looked up at the moment.",
+    "draining": "This server is about to stop.",
+}
+
+
+class GatewayError(Exception):
+    """A refusal or failure that a client gets to see.
+
+    `retryable`: the same request may succeed later. `may_fall_back`: another target may answer it.
+    `details` must be JSON and must hold neither secrets nor prompts.
+    """
+
+    status: int = 500
+    type: str = "api_error"
+    code: str = "internal_error"
+    retryable: bool = False
+    may_fall_back: bool = False
+    may_fall_back_when_explicit: bool = False
+    should_retry: bool | None = None
+    upstream_status: int | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        details: dict[str, Any] | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.details = details
+        self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer's headers say about trying again."""
+        headers = {}
+        if self.retry_after_seconds is not None:
+            headers["retry-after"] = str(max(1, math.ceil(self.retry_after_seconds)))
+            headers["retry-after-ms"] = str(max(1, math.ceil(self.retry_after_seconds * 1000)))
+        if self.should_retry is not None:
+            headers["x-should-retry"] = "true" if self.should_retry else "false"
+        return headers
+
+
+class InvalidRequest(GatewayError):
+    """The request itself must change; sending it again cannot help."""
+
+    status, type, code = 400, "invalid_request_error", "invalid_value"
+
+
+class InvalidJson(InvalidRequest):
+    """The body is not one strict JSON object."""
+
+    code = "invalid_json"
+
+
+class MissingParameter(InvalidRequest):
+    """A required field is absent, null or empty."""
+
+    code = "missing_required_parameter"
+
+
+class InvalidValue(InvalidRequest):
+    """A field has the wrong type or is out of range."""
+
+
+class InvalidModel(InvalidRequest):
+    """The model string cannot be read, or uses a form that is not offered."""
+
+    code = "invalid_model"
+
+
+class UnsupportedParameter(InvalidRequest):
+    """A parameter that this model or this gateway does not take."""
+
+    code = "unsupported_parameter"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """The prompt does not fit any of the models that could answer."""
+
+    code = "context_length_exceeded"
+
+
+class NoPrice(InvalidRequest):
+    """The model has no price, so its cost could not be bounded or booked."""
+
+    code = "model_price_unavailable"
+
+
+class RequestTimeout(GatewayError):
+    """The client took too long to send its request."""
+
+    status, type, code, retryable = 408, "timeout_error", "request_timeout", True
+
+
+class RequestTooLarge(InvalidRequest):
+    status, code = 413, "request_too_large"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    status, code = 415, "unsupported_media_type"
+
+
+class InvalidApiKey(GatewayError):
+    """No usable key. The constructors tell the five cases apart, as far as the caller may know."""
+
+    status, type, code = 401, "authentication_error", "invalid_api_key"
+
+    @classmethod
+    def missing(cls) -> "InvalidApiKey":
+        return cls("Invalid API key. No key was sent: use the header 'Authorization: Bearer fbx_…'.")
+
+    @classmethod
+    def malformed(cls, problem: str) -> "InvalidApiKey":
+        return cls(f"Invalid API key. {problem}")
+
+    @classmethod
+    def unknown(cls) -> "InvalidApiKey":
+        return cls("Invalid API key. There is no such key here.")
+
+    @classmethod
+    def revoked(cls) -> "InvalidApiKey":
+        return cls("Invalid API key. This key has been revoked; create another one.")
+
+    @classmethod
+    def expired(cls) -> "InvalidApiKey":
+        return cls("Invalid API key. This key has expired; create another one.")
+
+
+class OutOfMoney(GatewayError):
+    """Nothing left to spend. Clients must not retry by themselves."""
+
+    status, type, should_retry = 402, "billing_error", False
+
+
+class InsufficientCredits(OutOfMoney):
+    """The organization's credit does not cover the most that this request can cost."""
+
+    code = "insufficient_credits"
+
+    def __init__(self, *, left_nano: int, asked_nano: int, spent_nano: int, held_nano: int) -> None:
+        super().__init__(
+            f"Insufficient credits: this request may cost up to {_usd(asked_nano)}, and {_usd(left_nano)} "
+            f"is left{_held(held_nano)}. Top up, or lower max_completion_tokens.",
+            details=_amounts("organization", left_nano, asked_nano, spent_nano, held_nano),
+        )
+
+
+class BudgetExceeded(OutOfMoney):
+    """A budget of the project or organization does not cover the most that this request can cost."""
+
+    code = "budget_exceeded"
+
+    def __init__(
+        self,
+        *,
+        scope: str,
+        window: str,
+        renews_at: datetime | None,
+        left_nano: int,
+        asked_nano: int,
+        spent_nano: int,
+        held_nano: int,
+    ) -> None:
+        renewal = f" It renews at {renews_at:%Y-%m-%d %H:%M %Z}." if renews_at else ""
+        super().__init__(
+            f"The {scope}'s budget ({window}) has {_usd(left_nano)} left{_held(held_nano)}, "
+            f"and this request may cost up to {_usd(asked_nano)}.{renewal}",
+            details={
+                **_amounts(scope, left_nano, asked_nano, spent_nano, held_nano),
+                "window": window,
+                "renews_at": renews_at.isoformat() if renews_at else None,
+            },
+        )
+
+
+class KeyLimitExceeded(BudgetExceeded):
+    """The key's own budget does not cover the most that this request can cost."""
+
+    code = "key_limit_exceeded"
+
+
+class PermissionDenied(GatewayError):
+    status, type, code = 403, "permission_denied", "permission_denied"
+
+
+class ModelBlocked(PermissionDenied):
+    """The key may not use this model at any provider."""
+
+    code = "model_blocked"
+
+
+class ProviderBlocked(PermissionDenied):
+    """The key may use this model, but not at this provider."""
+
+    code = "provider_blocked"
+
+
+class NotFound(GatewayError):
+    status, type, code = 404, "not_found", "not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class CustomKeyNotFound(NotFound):
+    """The request demands the organization's own provider key, and there is none."""
+
+    code = "custom_key_not_found"
+
+    def __init__(self, message: str = "Custom API Key not found.", *, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+
+
+class MethodNotAllowed(GatewayError):
+    status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class RateLimited(GatewayError):
+    """The caller's requests, tokens or parallel calls for this window are used up.
+
+    `retry_after_seconds` None: waiting cannot help, the request alone is larger than the limit.
+    """
+
+    status, type, code, retryable = 429, "rate_limit_error", "rate_limit_exceeded", True
+
+    def __init__(
+        self, *, scope: str, dimension: str, limit: int, left: int, retry_after_seconds: float | None
+    ) -> None:
+        advice = (
+            "This request alone is larger; lower max_completion_tokens."
+            if retry_after_seconds is None
+            else f"Try again in {retry_after_seconds:g} seconds."
+        )
+        super().__init__(
+            f"Rate limit exceeded: the {scope} may use {limit} {RATE_UNITS.get(dimension, dimension)}, "
+            f"and {left} are left. {advice}",
+            details={"scope": scope, "dimension": dimension, "limit": limit, "left": left},
+            retry_after_seconds=retry_after_seconds,
+        )
+        self.retryable = retry_after_seconds is not None
+        self.should_retry = (
+            retry_after_seconds is not None and retry_after_seconds <= LONGEST_HONOURED_RETRY_SECONDS
+        )
+
+
+class InternalError(GatewayError):
+    """A fault of ours. The event id lets the operator find it; nothing else is shown."""
+
+    status, type, code, retryable = 500, "api_error", "internal_error", True
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(f"Internal server error. Event id: {event_id}")
+
+
+class TemporarilyUnavailable(GatewayError):
+    """Something that the gateway needs is away; `reason` is a code a program can act on."""
+
+    status, type, code, retryable = 503, "api_error", "temporarily_unavailable", True
+    should_retry = True
+
+    def __init__(self, message: str = "", *, reason: str, retry_after_seconds: float = 1.0) -> None:
+        cause = message or UNAVAILABLE_MESSAGES.get(reason, "Something that is needed is away.")
+        super().__init__(
+            f"Temporarily unavailable: {cause} Try again in {retry_after_seconds:g} seconds.",
+            details={"reason": reason},
+            retry_after_seconds=retry_after_seconds,
+        )
+
+
+class UpstreamError(GatewayError):
+    """The provider failed us. `upstream_status` is what it answered, if it answered."""
+
+    status, type, retryable, may_fall_back = 502, "upstream_error", True, True
+
+    def __init__(
+        self, message: str, *, upstream_status: int | None = None, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.upstream_status = upstream_status
+
+
+class ProviderError(UpstreamError):
+    code = "provider_error"
+
+
+class InvalidProviderResponse(UpstreamError):
+    """The provider answered with something that is not a completion."""
+
+    code = "invalid_provider_response"
+
+
+class AllProvidersFailed(UpstreamError):
+    code, may_fall_back = "all_providers_failed", False
+
+
+class UpstreamRateLimited(UpstreamError):
+    """The provider's own limit is used up, and no other target is left."""
+
+    status, type, code, should_retry = 429, "rate_limit_error", "upstream_rate_limited", True
+
+
+class UpstreamTimeout(UpstreamError):
+    status, type, code = 504, "timeout_error", "timeout"
+
+
+class UpstreamRefused(GatewayError):
+    """The provider found fault with the client's request: its status and its words are kept."""
+
+    type, code, may_fall_back_when_explicit = "invalid_request_error", "invalid_value", True
+
+    def __init__(self, message: str, *, upstream_status: int, code: str, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.status = self.upstream_status = upstream_status
+        self.code = code
+
+
+def _usd(nano: int) -> str:
+    return format_usd(nano_to_usd(nano))
+
+
+def _held(nano: int) -> str:
+    return f" ({_usd(nano)} is held by running requests)" if nano else ""
+
+
+def _amounts(scope: str, left_nano: int, asked_nano: int, spent_nano: int, held_nano: int) -> dict[str, Any]:
+    amounts = {"left": left_nano, "asked": asked_nano, "spent": spent_nano, "held": held_nano}
+    return {"scope": scope, **{f"{name}_usd": f"{nano_to_usd(nano):f}" for name, nano in amounts.items()}}

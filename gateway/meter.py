@@ -1,0 +1,122 @@
+"""The meter: what one answer has used so far, reported by its provider or else counted by us.
+
+Read at any moment, since a client may leave at any moment. What a count costs is
+`billing.pricing`'s business.
+"""
+
+from typing import Any
+
+from billing.usage import TokenUsage
+from gateway.wire.shapes import ChatAnswer, ChatChunk, Reading, ReportedUsage
+
+BYTES_PER_TOKEN = 4
+# A stream of single tokens has about four bytes in each delta; outside of this a delta is
+# something else: characters, or several tokens at once.
+SMALLEST_TOKEN_BYTES, LARGEST_TOKEN_BYTES = 2, 6
+DELTAS_THAT_TELL = 8
+
+REASONING_FIELDS = ("reasoning_content", "reasoning")
+
+
+class Meter:
+    """Counts one answer. A pass over each delta's text, no more.
+
+    Estimates: a stream that sends a token per delta has as many tokens as deltas; anything else
+    has one token for four bytes. Both are exact where a token is four bytes and a delta, and
+    within a few per cent for text that its provider streams by token.
+    """
+
+    __slots__ = (
+        "_note",
+        "_output_bytes",
+        "_output_deltas",
+        "_prompt_tokens_estimate",
+        "_reasoning_bytes",
+        "_reasoning_deltas",
+        "_reported",
+    )
+
+    def __init__(self, *, prompt_tokens_estimate: int) -> None:
+        self._prompt_tokens_estimate = prompt_tokens_estimate
+        self._output_bytes = self._output_deltas = 0
+        self._reasoning_bytes = self._reasoning_deltas = 0
+        self._reported: ReportedUsage | None = None
+        self._note = ""
+
+    @property
+    def has_output(self) -> bool:
+        return self._output_bytes + self._reasoning_bytes > 0
+
+    def observe(self, chunk: ChatChunk) -> bool:
+        """Count a chunk, and tell whether it carried output. The last report of usage counts."""
+        if chunk.usage is not None:
+            self._reported = chunk.usage
+        elif chunk.usage_note:
+            self._note = chunk.usage_note
+        before = self._output_deltas + self._reasoning_deltas
+        for choice in chunk.choices:
+            self._count(choice["delta"])
+        return self._output_deltas + self._reasoning_deltas > before
+
+    def observe_answer(self, answer: ChatAnswer) -> None:
+        """Count a whole answer."""
+        self._reported = answer.usage
+        self._note = answer.usage_note
+        for choice in answer.choices:
+            self._count(choice["message"])
+
+    def reading(self) -> Reading:
+        """What has been used: the provider's word if it was given, else our count."""
+        reported = self._reported
+        if reported is not None:
+            return Reading(
+                usage=reported.tokens,
+                is_estimated=False,
+                note=reported.note,
+                prompt_details=reported.prompt_details,
+                completion_details=reported.completion_details,
+            )
+        usage = TokenUsage(
+            input=self._prompt_tokens_estimate,
+            output=_estimate(self._output_bytes, self._output_deltas),
+            reasoning=_estimate(self._reasoning_bytes, self._reasoning_deltas),
+        )
+        return Reading(usage=usage, is_estimated=True, note=self._note or "the provider reported no usage")
+
+    def _count(self, spoken: dict[str, Any]) -> None:
+        content = spoken.get("content")
+        if content:
+            self._output_bytes += len(content) if content.isascii() else len(content.encode())
+            self._output_deltas += 1
+            if len(spoken) == 1:
+                return
+        for name in REASONING_FIELDS:
+            reasoning = spoken.get(name)
+            if reasoning and type(reasoning) is str:
+                self._reasoning_bytes += len(reasoning.encode())
+                self._reasoning_deltas += 1
+                break
+        for text in _other_texts(spoken):
+            self._output_bytes += len(text.encode())
+            self._output_deltas += 1
+
+
+def _other_texts(spoken: dict[str, Any]) -> list[str]:
+    """Refusals and what tools are called with, whichever way they are written."""
+    texts = [spoken.get("refusal")]
+    calls = spoken.get("tool_calls")
+    if calls and type(calls) is list:
+        called = [(call.get("function") or call.get("custom")) for call in calls if type(call) is dict]
+    else:
+        called = []
+    called.append(spoken.get("function_call"))
+    texts += [(part.get("arguments") or part.get("input")) for part in called if type(part) is dict]
+    return [text for text in texts if text and type(text) is str]
+
+
+def _estimate(text_bytes: int, deltas: int) -> int:
+    is_by_token = (
+        deltas >= DELTAS_THAT_TELL
+        and SMALLEST_TOKEN_BYTES * deltas <= text_bytes <= LARGEST_TOKEN_BYTES * deltas
+    )
+    return deltas if is_by_token else -(-text_bytes // BYTES_PER_TOKEN)

@@ -1,0 +1,88 @@
+"""Which parameters of a request an OpenAI-compatible model gets, and which are dropped by name.
+
+Nothing is dropped in silence: a parameter is forwarded, translated, or in the second value.
+"""
+
+from gateway.routing.target import Target
+from gateway.wire.chat_request import ChatRequest
+from gateway.wire.shapes import JsonObject
+
+TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
+# The price book has no price for other tiers; with the organization's own credential it pays none.
+PRICED_TIERS = ("auto", "default")
+SEARCH_OPTIONS = ("search_context_size", "user_location")
+CAPS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+
+
+def upstream_fields(request: ChatRequest, target: Target) -> tuple[JsonObject, tuple[str, ...]]:
+    """The body to send, and the names of what the client asked for and does not get."""
+    asked = request.forwarded
+    unsupported = _unsupported(asked, target)
+    withheld = unsupported | CAPS.keys()
+    fields = {
+        "model": target.upstream_name,
+        **{name: value for name, value in asked.items() if name not in withheld},
+        **_cap(request, target),
+    }
+    dropped = [*sorted(unsupported), *_add_reasoning(fields, request, target)]
+    if request.web_search:
+        dropped += _add_search(fields, request)
+    dropped += [name for name in ("region", "plugins") if getattr(request, name)]
+    fields["stream"] = request.is_stream
+    if request.is_stream and "stream_options" not in target.unsupported_params:
+        fields["stream_options"] = {"include_usage": True}
+        if request.include_obfuscation is not None:
+            fields["stream_options"]["include_obfuscation"] = request.include_obfuscation
+    return fields, tuple(dropped)
+
+
+def _unsupported(asked: JsonObject, target: Target) -> set[str]:
+    unsupported = (asked.keys() & target.unsupported_params) - CAPS.keys()
+    if not target.can("tools"):
+        unsupported |= {name for name in TOOL_FIELDS if name in asked}
+    if "audio" in asked.get("modalities", ()) and not target.can("audio"):
+        unsupported |= {name for name in ("modalities", "audio") if name in asked}
+    tier = asked.get("service_tier", "default")
+    if tier not in PRICED_TIERS and not target.is_own_credential:
+        unsupported.add("service_tier")
+    return unsupported
+
+
+def _cap(request: ChatRequest, target: Target) -> JsonObject:
+    """The output cap under the name the client used, or the other if the model knows only that.
+
+    It is sent in any case: the request's hold relies on it.
+    """
+    if request.max_output_tokens is None:
+        return {}
+    used = "max_completion_tokens" if "max_completion_tokens" in request.forwarded else "max_tokens"
+    return {CAPS[used] if used in target.unsupported_params else used: request.max_output_tokens}
+
+
+def _add_reasoning(fields: JsonObject, request: ChatRequest, target: Target) -> list[str]:
+    dropped = [f"reasoning.{option}" for option in request.reasoning_options]
+    if request.reasoning_max_tokens is not None:
+        dropped.append("reasoning.max_tokens")
+    if request.reasoning_effort is not None:
+        if target.can("reasoning") and "reasoning_effort" not in target.unsupported_params:
+            fields["reasoning_effort"] = request.reasoning_effort
+        else:
+            dropped.append("reasoning_effort")
+    if request.effort is not None:
+        if target.capabilities is not None and "effort" in target.capabilities:
+            fields["effort"] = request.effort
+        else:
+            dropped.append("effort")
+    return dropped
+
+
+def _add_search(fields: JsonObject, request: ChatRequest) -> list[str]:
+    """A web search is the presence of its options. A plain place is wrapped as OpenAI wants it."""
+    asked = request.web_search_options
+    options = {name: asked[name] for name in SEARCH_OPTIONS if name in asked}
+    place = options.get("user_location")
+    if type(place) is dict and "approximate" not in place:
+        inner = {name: value for name, value in place.items() if name != "type"}
+        options["user_location"] = {"type": "approximate", "approximate": inner}
+    fields["web_search_options"] = options
+    return [f"web_search.{name}" for name in asked if name not in SEARCH_OPTIONS]

@@ -1,0 +1,77 @@
+"""Targets: one model at one provider through one connection, ready to be called and paid for."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from billing.pricing import Price
+from gateway.wire.chat_request import ChatRequest
+
+# A model whose limits nobody has stated is taken to have the largest that any has.
+UNKNOWN_WINDOW_TOKENS = 2_000_000
+UNKNOWN_OUTPUT_TOKENS = 131_072
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A way to reach a provider: an address with a credential, the operator's or an organization's own."""
+
+    id: UUID
+    provider: str
+    kind: str
+    base_url: str
+    credential: str = field(repr=False)
+    is_own: bool
+    is_guarded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A model as one provider lists it. `capabilities` None: unknown, so nothing is refused or dropped."""
+
+    provider: str
+    model: str
+    upstream_name: str
+    price: Price | None
+    context_window_tokens: int | None = None
+    max_output_tokens: int | None = None
+    capabilities: frozenset[str] | None = None
+    unsupported_params: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An offer, a connection and a price. `is_alternative`: chosen by the gateway, not asked for."""
+
+    provider: str
+    kind: str
+    model: str
+    upstream_name: str
+    base_url: str
+    credential: str = field(repr=False)
+    is_own_credential: bool
+    is_guarded: bool
+    price: Price
+    connection_id: UUID | None = None
+    context_window_tokens: int | None = None
+    max_output_tokens: int | None = None
+    capabilities: frozenset[str] | None = None
+    unsupported_params: frozenset[str] = frozenset()
+    is_alternative: bool = False
+
+    def can(self, capability: str) -> bool:
+        return self.capabilities is None or capability in self.capabilities
+
+    def prompt_tokens_bound(self, request: ChatRequest) -> int:
+        """The most that this model can count for the prompt: it cannot read more than its window."""
+        return min(request.prompt_tokens_upper_bound, self.context_window_tokens or UNKNOWN_WINDOW_TOKENS)
+
+    def output_tokens_bound(self, request: ChatRequest) -> int:
+        """The most that one choice can be billed for: the client's cap, within the model's own.
+
+        Tokens reserved for reasoning count on top, since not every provider puts them under the cap.
+        """
+        own_limit = self.max_output_tokens or self.context_window_tokens
+        if request.max_output_tokens is None:
+            return own_limit or UNKNOWN_OUTPUT_TOKENS
+        asked = request.max_output_tokens + (request.reasoning_max_tokens or 0)
+        return min(asked, own_limit) if own_limit else asked

@@ -1,0 +1,177 @@
+"""The body of a chat request, read: strict JSON in, a checked ChatRequest out.
+
+What is refused here costs nothing and reaches nobody. Whether the model exists, may be used
+and can do what is asked is decided by routing.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.wire.chat_request import ChatRequest, PromptSize
+from gateway.wire.checks import integer
+from gateway.wire.gateway_fields import (
+    read_context_tokens,
+    read_fallbacks,
+    read_model,
+    read_plugins,
+    read_reasoning,
+    read_tags,
+)
+from gateway.wire.json_body import parse_json_object
+from gateway.wire.messages import PromptTally, check_messages
+from gateway.wire.parameters import GATEWAY_PARAMETERS, check_combinations, check_names, check_values
+from gateway.wire.shapes import JsonObject
+from gateway.wire.tools import check_functions, check_response_format, check_tool_choice, check_tools
+
+REQUIRED_BY_FORMAT = {"json_object": "json_mode", "json_schema": "json_schema"}
+# Read by the model as instructions, so they make part of the prompt.
+INSTRUCTIONS = ("tools", "functions", "response_format")
+TOOL_SETTINGS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
+EMPTY_MEANS_ABSENT = (
+    "tools", "functions", "stop", "response_format", "reasoning", "logit_bias", "stream_options",
+)  # fmt: skip
+SIZED_TYPES = frozenset({str, list, dict})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParseLimits:
+    """The bounds of a request body that an operator may move."""
+
+    depth: int = 64
+    nodes: int = 100_000
+    choices: int = 8
+    messages: int = 2048
+    tools: int = 128
+    tools_bytes: int = 262_144
+    tags: int = 20
+    tag_characters: int = 64
+
+
+DEFAULT_LIMITS = ParseLimits()
+
+
+def parse_chat_request(body: bytes, *, limits: ParseLimits = DEFAULT_LIMITS) -> ChatRequest:
+    """Reads and checks a whole request. Raises a 400 that names the field and what is allowed."""
+    payload = _present(parse_json_object(body, depth_limit=limits.depth, nodes_limit=limits.nodes))
+    check_names(payload)
+    model = read_model(payload.get("model"))
+    tally = check_messages(payload.get("messages"), messages_limit=limits.messages)
+    check_values(payload)
+    integer(1, limits.choices)(payload.get("n", 1), "n")
+    check_combinations(payload)
+    _check_tools(payload, limits)
+    search = _web_search(payload)
+    effort, reasoning_tokens, reasoning_options = read_reasoning(payload)
+    options = payload.get("stream_options", {})
+    forwarded = _forwarded(payload)
+    return ChatRequest(
+        model=model,
+        forwarded=forwarded,
+        prompt=_measure(forwarded, tally, has_search=search is not None),
+        is_stream=payload.get("stream", False),
+        include_usage=options.get("include_usage"),
+        include_obfuscation=options.get("include_obfuscation"),
+        max_output_tokens=payload.get("max_completion_tokens", payload.get("max_tokens")),
+        n=payload.get("n", 1),
+        tags=read_tags(payload.get("tags"), tags_limit=limits.tags, characters_limit=limits.tag_characters),
+        user=payload.get("user", ""),
+        session_id=payload.get("session_id", ""),
+        agent=payload.get("agent", ""),
+        signature=payload.get("signature", ""),
+        use_custom_keys=payload.get("use_custom_keys"),
+        drop_params=payload.get("drop_params", True),
+        region=payload.get("region", ""),
+        fallbacks=read_fallbacks(payload.get("fallbacks")),
+        log_query_body=payload.get("log_query_body", True),
+        log_response_body=payload.get("log_response_body", True),
+        plugins=read_plugins(payload.get("plugins")),
+        web_search=search is not None,
+        web_search_options=search or {},
+        reasoning_effort=effort,
+        reasoning_max_tokens=reasoning_tokens,
+        reasoning_options=reasoning_options,
+        effort=payload.get("effort"),
+        free_models_only=payload.get("free_models_only", False),
+        no_reasoning=payload.get("no_reasoning", False),
+        required_capabilities=_required_capabilities(payload, tally, has_search=search is not None),
+        request_context_tokens=read_context_tokens(payload.get("request_context_tokens")),
+    )
+
+
+def _present(sent: JsonObject) -> JsonObject:
+    """What was sent, without nulls and empty containers that say nothing.
+
+    Fields of `extra_body` count as if they stood beside it, but never override what does. So a
+    cap or a number of choices that hides there is checked like any other.
+    """
+    payload = {name: value for name, value in sent.items() if value is not None}
+    extra = payload.get("extra_body")
+    if type(extra) is dict:
+        payload = {name: value for name, value in extra.items() if value is not None} | payload
+    for name in EMPTY_MEANS_ABSENT:
+        if name in payload and not payload[name] and type(payload[name]) in (list, dict):
+            del payload[name]
+    return payload
+
+
+def _check_tools(payload: JsonObject, limits: ParseLimits) -> None:
+    known = check_tools(payload.get("tools", []), tools_limit=limits.tools, bytes_limit=limits.tools_bytes)
+    if "functions" in payload:
+        check_functions(payload["functions"], tools_limit=limits.tools, bytes_limit=limits.tools_bytes)
+    if "tool_choice" in payload:
+        check_tool_choice(payload["tool_choice"], known)
+    if "response_format" in payload:
+        check_response_format(payload["response_format"], bytes_limit=limits.tools_bytes)
+
+
+def _web_search(payload: JsonObject) -> JsonObject | None:
+    """The options of the web search that was asked for in any of three ways, or None."""
+    for tool in payload.get("tools", ()):
+        if tool["type"] == "web_search":
+            return {name: value for name, value in tool.items() if name != "type" and value is not None}
+    if "web_search_options" in payload:
+        options: JsonObject = payload["web_search_options"]
+        return options
+    return {} if payload.get("web_search") else None
+
+
+def _forwarded(payload: JsonObject) -> JsonObject:
+    """What any provider may get. What is said about tools goes only where tools go."""
+    forwarded = {name: value for name, value in payload.items() if name not in GATEWAY_PARAMETERS}
+    tools = [tool for tool in forwarded.get("tools", ()) if tool["type"] != "web_search"]
+    if tools:
+        return forwarded | {"tools": tools}
+    return {name: value for name, value in forwarded.items() if name not in TOOL_SETTINGS}
+
+
+def _required_capabilities(payload: JsonObject, tally: PromptTally, *, has_search: bool) -> frozenset[str]:
+    """What the model must be able to do. Anything else that it lacks may be dropped."""
+    form = payload["response_format"]["type"] if "response_format" in payload else "text"
+    demands = {
+        REQUIRED_BY_FORMAT.get(form, ""): form in REQUIRED_BY_FORMAT,
+        "web_search": has_search,
+        "vision": tally.has_images,
+        "audio": tally.has_audio,
+    }
+    return frozenset(name for name, is_demanded in demands.items() if is_demanded)
+
+
+def _measure(forwarded: JsonObject, tally: PromptTally, *, has_search: bool) -> PromptSize:
+    instructions: list[Any] = [forwarded[name] for name in INSTRUCTIONS if name in forwarded]
+    unread = [
+        value
+        for name, value in forwarded.items()
+        if type(value) in SIZED_TYPES and name != "messages" and name not in INSTRUCTIONS
+    ]
+    return PromptSize(
+        text_bytes=tally.text_bytes,
+        instruction_bytes=tally.rest_bytes + (len(orjson.dumps(instructions)) if instructions else 0),
+        message_count=len(forwarded["messages"]),
+        tool_count=len(forwarded.get("tools", ())) + len(forwarded.get("functions", ())),
+        media_tokens_bound=tally.media_tokens_bound,
+        media_tokens_estimate=tally.media_tokens_estimate,
+        unread_bytes=len(orjson.dumps(unread)) if unread else 0,
+        is_open=tally.is_open or has_search,
+    )

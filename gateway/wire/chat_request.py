@@ -1,0 +1,141 @@
+"""ChatRequest: one checked request for a completion, and the size of its prompt.
+
+How it is read from a body is `gateway.wire.chat`; what of it a provider gets is the provider's file.
+"""
+
+from dataclasses import dataclass, field
+
+from gateway.wire.shapes import JsonObject
+
+# A prompt costs at most one token per byte, plus what the chat template puts around a message and
+# around tool definitions. The most that is documented for tools is Anthropic's system prompt.
+# https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview#pricing (checked 2026-11-21)
+MESSAGE_TOKENS_BOUND = 16
+TOOL_TOKENS_BOUND, TOOLS_TOKENS_BOUND = 64, 1_024
+# A file, a video or a web search may fill whatever window the model has.
+OPEN_TOKENS_BOUND = 2_000_000
+BYTES_PER_TOKEN = 4
+MESSAGE_TOKENS_ESTIMATE = 3
+
+LOGGED_PARAMETERS = (
+    "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "n", "seed", "presence_penalty",
+    "frequency_penalty", "logprobs", "top_logprobs", "parallel_tool_calls", "service_tier", "verbosity",
+    "modalities", "store", "thinking_budget",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSize:
+    """What the model reads, measured in bytes where it is text and in tokens where it is not."""
+
+    text_bytes: int
+    instruction_bytes: int
+    message_count: int
+    tool_count: int = 0
+    media_tokens_bound: int = 0
+    media_tokens_estimate: int = 0
+    unread_bytes: int = 0
+    is_open: bool = False
+
+    @property
+    def tokens_bound(self) -> int:
+        """Never less than what a provider counts; `unread_bytes` are fields whose use is not known."""
+        return (
+            self.text_bytes
+            + self.instruction_bytes
+            + self.unread_bytes
+            + self.message_count * MESSAGE_TOKENS_BOUND
+            + (TOOLS_TOKENS_BOUND + self.tool_count * TOOL_TOKENS_BOUND if self.tool_count else 0)
+            + self.media_tokens_bound
+            + (OPEN_TOKENS_BOUND if self.is_open else 0)
+        )
+
+    @property
+    def tokens_estimate(self) -> int:
+        """About what a provider counts: four bytes make a token, a message adds three."""
+        return (
+            -(-self.text_bytes // BYTES_PER_TOKEN)
+            + -(-self.instruction_bytes // BYTES_PER_TOKEN)
+            + self.message_count * MESSAGE_TOKENS_ESTIMATE
+            + self.media_tokens_estimate
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """One request, checked. Fields named as in the contract mean what the contract says.
+
+    `forwarded` is what any provider may get: without the gateway's own fields, without nulls,
+    without model and stream. It must not be changed. "" and () mean absent.
+    """
+
+    model: str
+    forwarded: JsonObject
+    prompt: PromptSize
+    is_stream: bool = False
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+    max_output_tokens: int | None = None
+    n: int = 1
+    tags: tuple[str, ...] = ()
+    user: str = ""
+    session_id: str = ""
+    agent: str = ""
+    signature: str = ""
+    use_custom_keys: bool | None = None
+    drop_params: bool = True
+    region: str = ""
+    fallbacks: tuple[str, ...] = ()
+    log_query_body: bool = True
+    log_response_body: bool = True
+    plugins: tuple[str, ...] = ()
+    web_search: bool = False
+    web_search_options: JsonObject = field(default_factory=dict)
+    reasoning_effort: str | None = None
+    reasoning_max_tokens: int | None = None
+    reasoning_options: tuple[str, ...] = ()
+    effort: str | None = None
+    free_models_only: bool = False
+    no_reasoning: bool = False
+    required_capabilities: frozenset[str] = frozenset()
+    request_context_tokens: int | None = None
+
+    @property
+    def prompt_bytes(self) -> int:
+        return self.prompt.text_bytes + self.prompt.instruction_bytes
+
+    @property
+    def prompt_tokens_upper_bound(self) -> int:
+        return self.prompt.tokens_bound
+
+    @property
+    def prompt_tokens_estimate(self) -> int:
+        return self.prompt.tokens_estimate
+
+    @property
+    def has_tools(self) -> bool:
+        return "tools" in self.forwarded
+
+    def parameters_for_log(self) -> JsonObject:
+        """The parameters as the log shows them: settings and counts, no text of the client."""
+        asked = self.forwarded
+        logged: JsonObject = {name: asked[name] for name in LOGGED_PARAMETERS if name in asked}
+        logged["messages"] = self.prompt.message_count
+        if "stop" in asked:
+            logged["stop"] = 1 if isinstance(asked["stop"], str) else len(asked["stop"])
+        if "tools" in asked:
+            logged["tools"] = len(asked["tools"])
+        if "response_format" in asked:
+            logged["response_format"] = asked["response_format"]["type"]
+        own = {
+            "reasoning_effort": self.reasoning_effort,
+            "reasoning_max_tokens": self.reasoning_max_tokens,
+            "effort": self.effort,
+            "use_custom_keys": self.use_custom_keys,
+            "region": self.region or None,
+            "fallbacks": list(self.fallbacks) or None,
+            "plugins": list(self.plugins) or None,
+            "web_search": self.web_search or None,
+            "drop_params": None if self.drop_params else False,
+        }
+        return logged | {name: value for name, value in own.items() if value is not None}

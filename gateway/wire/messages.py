@@ -1,0 +1,228 @@
+"""Messages: who may say what, and how much of a prompt it makes.
+
+One pass checks and measures. Text is never walked character by character, images are never
+fetched, and fields that are not known here go to the provider as they are.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import orjson
+
+from gateway.errors import InvalidValue, MissingParameter
+from gateway.wire.checks import shown
+from gateway.wire.shapes import JsonObject
+
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+# An assistant's turn may have no content when it says something in one of these.
+ASSISTANT_SPEECH = ("tool_calls", "function_call", "refusal", "audio", "reasoning", "reasoning_content")
+PLAIN_MESSAGE_KEYS = 2
+
+# Upper bounds of what one image costs, in tokens. The dearest known is gpt-4o-mini's: 2,833 for the
+# whole and 5,667 for each of up to 8 tiles. https://developers.openai.com/api/docs/guides/images-vision
+# (checked 2026-11-21)
+IMAGE_TOKENS_BOUND, LOW_DETAIL_IMAGE_TOKENS_BOUND = 48_169, 2_833
+IMAGE_TOKENS_ESTIMATE, LOW_DETAIL_IMAGE_TOKENS_ESTIMATE = 765, 85
+# Audio makes at most 32 tokens a second, and no accepted format gets a second below 512 bytes.
+AUDIO_BYTES_PER_TOKEN_BOUND, AUDIO_BYTES_PER_TOKEN_ESTIMATE = 16, 400
+
+URL_SCHEMES = ("https://", "http://", "gs://")
+DATA_URL = re.compile(r"data:([a-z]+)/[a-z0-9.+-]+(?:;[a-z0-9=-]+)*;base64,", re.IGNORECASE)
+BASE64_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
+
+
+@dataclass(slots=True)
+class PromptTally:
+    """What has been measured so far. `is_open` means that some part has no bound of its own."""
+
+    text_bytes: int = 0
+    rest_bytes: int = 0
+    media_tokens_bound: int = 0
+    media_tokens_estimate: int = 0
+    has_images: bool = False
+    has_audio: bool = False
+    is_open: bool = False
+
+
+def check_messages(messages: Any, *, messages_limit: int) -> PromptTally:
+    """Checks all messages and measures them. Raises MissingParameter or InvalidValue with the path."""
+    if messages is None:
+        raise MissingParameter("messages is missing: send a non-empty array of messages.", param="messages")
+    if type(messages) is not list:
+        raise InvalidValue(f"messages must be an array, got {shown(messages)}.", param="messages")
+    if not messages:
+        raise InvalidValue("messages must have at least one message, got an empty array.", param="messages")
+    if len(messages) > messages_limit:
+        raise InvalidValue(
+            f"messages must have at most {messages_limit} messages, got {len(messages)}.", param="messages"
+        )
+    tally = PromptTally()
+    for index, message in enumerate(messages):
+        _check_message(message, index, tally)
+    return tally
+
+
+def text_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _check_message(message: Any, index: int, tally: PromptTally) -> None:
+    if type(message) is not dict:
+        raise _invalid(f"messages[{index}]", f"must be an object, got {shown(message)}")
+    role = message.get("role")
+    if type(role) is not str or role not in ROLES:
+        raise _invalid(f"messages[{index}].role", f"must be one of {', '.join(ROLES)}")
+    content = message.get("content")
+    if type(content) is str:
+        tally.text_bytes += text_bytes(content)
+    elif type(content) is list:
+        _check_parts(content, index, tally)
+    elif content is not None:
+        raise _invalid(
+            f"messages[{index}].content", f"must be a string or an array of parts, got {shown(content)}"
+        )
+    elif not _may_be_silent(message, role):
+        raise MissingParameter(
+            f"messages[{index}].content is missing: a {role} message needs content.",
+            param=f"messages[{index}].content",
+        )
+    if role == "tool" and not _is_filled(message.get("tool_call_id")):
+        path = f"messages[{index}].tool_call_id"
+        raise MissingParameter(f"{path} is missing: name the call that this message answers.", param=path)
+    if len(message) > PLAIN_MESSAGE_KEYS or "content" not in message:
+        _check_rest(message, index, tally)
+
+
+def _may_be_silent(message: JsonObject, role: str) -> bool:
+    if role == "function":
+        return True
+    return role == "assistant" and any(message.get(field) for field in ASSISTANT_SPEECH)
+
+
+def _check_rest(message: JsonObject, index: int, tally: PromptTally) -> None:
+    name = message.get("name")
+    if name is not None and type(name) is not str:
+        raise _invalid(f"messages[{index}].name", f"must be a string, got {shown(name)}")
+    calls = message.get("tool_calls")
+    if calls is not None:
+        _check_tool_calls(calls, f"messages[{index}].tool_calls")
+    rest = {key: value for key, value in message.items() if key != "content" and key != "role"}
+    tally.rest_bytes += len(orjson.dumps(rest))
+
+
+def _check_tool_calls(calls: Any, path: str) -> None:
+    if type(calls) is not list:
+        raise _invalid(path, f"must be an array, got {shown(calls)}")
+    for index, call in enumerate(calls):
+        if type(call) is not dict or not _is_filled(call.get("id")):
+            raise _invalid(f"{path}[{index}].id", "must be a non-empty string")
+        kind = call.get("type", "function")
+        if kind not in ("function", "custom"):
+            raise _invalid(f"{path}[{index}].type", "must be function or custom")
+        called = call.get(kind)
+        spoken = "arguments" if kind == "function" else "input"
+        if type(called) is not dict or not _is_filled(called.get("name")):
+            raise _invalid(f"{path}[{index}].{kind}.name", "must be a non-empty string")
+        if type(called.get(spoken)) is not str:
+            raise _invalid(f"{path}[{index}].{kind}.{spoken}", "must be a string")
+
+
+def _check_parts(parts: list[Any], index: int, tally: PromptTally) -> None:
+    if not parts:
+        raise _invalid(f"messages[{index}].content", "must have at least one part, got an empty array")
+    for position, part in enumerate(parts):
+        path = f"messages[{index}].content[{position}]"
+        if type(part) is not dict:
+            raise _invalid(path, f"must be an object, got {shown(part)}")
+        kind = part.get("type")
+        read = PART_READERS.get(kind) if type(kind) is str else None
+        if read is None:
+            raise _invalid(f"{path}.type", f"must be one of {', '.join(PART_READERS)}")
+        read(part, path, tally)
+
+
+def _read_text(part: JsonObject, path: str, tally: PromptTally) -> None:
+    kind = part["type"]
+    text = part.get(kind)
+    if type(text) is not str:
+        raise _invalid(f"{path}.{kind}", f"must be a string, got {shown(text)}")
+    tally.text_bytes += text_bytes(text)
+
+
+def _read_image(part: JsonObject, path: str, tally: PromptTally) -> None:
+    image = _object_in(part, "image_url", path)
+    _check_media_url(image.get("url"), f"{path}.image_url.url", family="image")
+    is_low = image.get("detail") == "low"
+    tally.media_tokens_bound += LOW_DETAIL_IMAGE_TOKENS_BOUND if is_low else IMAGE_TOKENS_BOUND
+    tally.media_tokens_estimate += LOW_DETAIL_IMAGE_TOKENS_ESTIMATE if is_low else IMAGE_TOKENS_ESTIMATE
+    tally.has_images = True
+
+
+def _read_audio(part: JsonObject, path: str, tally: PromptTally) -> None:
+    audio = _object_in(part, "input_audio", path)
+    data = audio.get("data")
+    if not _is_filled(data):
+        raise _invalid(f"{path}.input_audio.data", "must be base64 text")
+    _check_base64(data, f"{path}.input_audio.data")
+    if not _is_filled(audio.get("format")):
+        raise _invalid(f"{path}.input_audio.format", "must name the format, such as wav or mp3")
+    tally.media_tokens_bound += len(data) // AUDIO_BYTES_PER_TOKEN_BOUND + 1
+    tally.media_tokens_estimate += len(data) // AUDIO_BYTES_PER_TOKEN_ESTIMATE + 1
+    tally.has_audio = True
+
+
+def _read_file(part: JsonObject, path: str, tally: PromptTally) -> None:
+    file = _object_in(part, "file", path)
+    if not (_is_filled(file.get("file_data")) or _is_filled(file.get("file_id"))):
+        raise _invalid(f"{path}.file", "must have file_data or file_id")
+    tally.is_open = True
+
+
+def _read_video(part: JsonObject, path: str, tally: PromptTally) -> None:
+    video = _object_in(part, "video_url", path)
+    _check_media_url(video.get("url"), f"{path}.video_url.url", family="video")
+    tally.is_open = True
+
+
+PART_READERS = {
+    "text": _read_text,
+    "image_url": _read_image,
+    "input_audio": _read_audio,
+    "file": _read_file,
+    "video_url": _read_video,
+    "refusal": _read_text,
+}
+
+
+def _check_media_url(url: Any, path: str, *, family: str) -> None:
+    if not _is_filled(url):
+        raise _invalid(path, "must be a URL or a data URL")
+    if url[:5].lower() != "data:":
+        if not url[:8].lower().startswith(URL_SCHEMES):
+            raise _invalid(path, "must start with https://, http:// or data:")
+        return
+    head = DATA_URL.match(url, 0, 256)
+    if head is None or head[1].lower() != family:
+        raise _invalid(path, f"must be a data URL of the form data:{family}/<type>;base64,<data>")
+    _check_base64(url[head.end() :], path)
+
+
+def _check_base64(data: str, path: str) -> None:
+    if not data.isascii() or data.encode().translate(None, BASE64_ALPHABET) not in (b"", b"=", b"=="):
+        raise _invalid(path, "must hold valid base64 without blanks")
+
+
+def _object_in(part: JsonObject, field: str, path: str) -> JsonObject:
+    value = part.get(field)
+    if type(value) is not dict:
+        raise _invalid(f"{path}.{field}", f"must be an object, got {shown(value)}")
+    return value
+
+
+def _is_filled(value: Any) -> TypeGuard[str]:
+    return type(value) is str and value != ""
+
+
+def _invalid(path: str, problem: str) -> InvalidValue:
+    return InvalidValue(f"{path} {problem}.", param=path)

@@ -1,0 +1,127 @@
+"""The values that flow between providers, meter and wire: answers, chunks, usage, attempts.
+
+Choices are kept as OpenAI-shaped JSON objects, since that is what clients read; everything the
+gateway itself decides by is typed.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from billing.usage import TokenUsage
+
+JsonObject: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedUsage:
+    """What the provider says was used, as disjoint counts.
+
+    The details are the provider's own breakdowns, passed on to the client. `note` says what had
+    to be corrected before the report could be believed; "" means nothing.
+    """
+
+    tokens: TokenUsage
+    prompt_details: JsonObject = field(default_factory=dict)
+    completion_details: JsonObject = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the meter says was used: as reported if the provider did, else counted."""
+
+    usage: TokenUsage
+    is_estimated: bool
+    note: str = ""
+    prompt_details: JsonObject = field(default_factory=dict)
+    completion_details: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """A whole answer. `extras` are the top-level fields to pass on, such as `citations`."""
+
+    choices: list[JsonObject]
+    usage: ReportedUsage | None
+    created: int
+    upstream_id: str
+    extras: JsonObject
+    usage_note: str = ""
+
+    @property
+    def finish_reason(self) -> str:
+        """Why the first choice ended."""
+        return str(self.choices[0].get("finish_reason") or "") if self.choices else ""
+
+
+class ChatChunk:
+    """One event of a stream: an answer's fields, with deltas for messages. Made per token, so it is bare."""
+
+    __slots__ = ("choices", "created", "extras", "upstream_id", "usage", "usage_note")
+
+    def __init__(
+        self,
+        choices: list[JsonObject],
+        *,
+        usage: ReportedUsage | None = None,
+        created: int = 0,
+        upstream_id: str = "",
+        extras: JsonObject | None = None,
+        usage_note: str = "",
+    ) -> None:
+        self.choices = choices
+        self.usage = usage
+        self.created = created
+        self.upstream_id = upstream_id
+        self.extras = extras
+        self.usage_note = usage_note
+
+    def with_choices(self, choices: list[JsonObject]) -> "ChatChunk":
+        """This chunk, saying something else."""
+        if choices is self.choices:
+            return self
+        return ChatChunk(choices, usage=self.usage, created=self.created, extras=self.extras)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The provider said that its stream is complete."""
+
+
+DONE = Done()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """Who was asked for, who answered, and under which ids."""
+
+    completion_id: str
+    request_id: str
+    requested_model: str
+    requested_provider: str | None
+    provider: str
+    model: str
+    upstream_name: str
+    dropped_params: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call of a provider, as the answer's `metadata.routing` and the log tell it."""
+
+    provider: str
+    model: str
+    status_code: int | None
+    error_type: str | None
+    succeeded: bool
+    duration_ms: float
+
+    def as_json(self) -> JsonObject:
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "status_code": self.status_code,
+            "error_type": self.error_type,
+            "succeeded": self.succeeded,
+        }
