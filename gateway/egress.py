@@ -43,6 +43,7 @@ DENIED_NETWORKS: Final[tuple[Network, ...]] = tuple(
 
 _LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
 _HOST_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_HOST_NAME_OR_IPV6: Final = re.compile(rf"{_HOST_NAME.pattern}|[0-9a-f]*:[0-9a-f:.]*")
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
@@ -64,8 +65,9 @@ class EgressPolicy:
     """What one organization may make the gateway connect to.
 
     Without `is_guarded` (the operator's own providers) nothing is checked. `allowed_networks` are the
-    private networks that the operator has opened, where plain http is allowed too. `denied_hosts` are
-    refused whatever they resolve to: the gateway's own public names, which would call it in a circle.
+    private networks that the operator has opened: there, every port and plain http are allowed too.
+    `denied_hosts` are refused whatever they resolve to: the gateway's own public names, which would call
+    it in a circle.
     """
 
     is_guarded: bool = True
@@ -97,38 +99,39 @@ async def resolve_allowed(
     """The addresses to which a connection may be made at this moment, in the resolver's order.
 
     Raises EgressRefused if a single one of the addresses is denied: a name with a public and a private
-    record is an attack, not a misconfiguration to be helped along. Without encryption, all must lie in
-    networks the operator has allowed. Raises OSError if the name does not resolve.
+    record is an attack, not a misconfiguration to be helped along. Raises OSError if there is no such name.
     """
     if not policy.is_guarded:
         return await (lookup or system_lookup)(host, port)
     host = host.lower().removesuffix(".")
-    _check_destination(host, port, policy)
+    _check_name(host, policy)
+    if not policy.allowed_networks:
+        _check_public(port, policy, is_encrypted=is_encrypted)
     addresses = await (lookup or guarded_lookup)(host, port)
     if len(addresses) > MAX_ADDRESSES:
         raise EgressRefused(f"{host} has more than {MAX_ADDRESSES} addresses")
     for address in addresses:
         if is_denied(address, policy=policy):
             raise EgressRefused(f"{host} leads to an address that may not be called from here")
-        if not is_encrypted and not _is_opened(_unmapped(address), policy):
-            raise EgressRefused(f"{host} may only be called with https")
+        if not _is_opened(address, policy):
+            _check_public(port, policy, is_encrypted=is_encrypted)
     return addresses
 
 
 def is_denied(address: str, *, policy: EgressPolicy) -> bool:
     """Whether a guarded connection to this address is refused. What is not an address is refused."""
     try:
-        checked = _unmapped(address)
+        parsed = _unmapped(address)
     except ValueError:
         return True
-    return not _is_opened(checked, policy) and any(checked in network for network in DENIED_NETWORKS)
+    return not _is_opened(address, policy) and any(parsed in network for network in DENIED_NETWORKS)
 
 
 def check_base_url(text: str, *, policy: EgressPolicy) -> str:
     """The normalised form of a custom endpoint's base URL, without a slash at its end.
 
-    Judges what the text alone tells; where the name leads is judged at every connect. Plain http passes
-    for an address in a network the operator has allowed and, if there is any such network, for names.
+    Judges what the text alone tells; where a name leads is judged at every connect. If the operator has
+    opened a network, a name may lead there, and so passes with any port and with plain http.
     Raises BaseUrlRefused.
     """
     if len(text) > MAX_URL_CHARACTERS:
@@ -140,9 +143,10 @@ def check_base_url(text: str, *, policy: EgressPolicy) -> str:
         )
     parts, port = _split(text)
     host = _normalised_host(parts.hostname or "")
-    literal = _literal_address(host)
-    if policy.is_guarded:
-        _check_guarded_url(parts.scheme, host, port, literal=literal, policy=policy)
+    try:
+        _check_location(host, port, policy, is_encrypted=parts.scheme == "https")
+    except EgressRefused as exc:
+        raise BaseUrlRefused(f"{exc}.") from exc
     if not re.fullmatch(r"[!-~]*", parts.path):
         raise BaseUrlRefused("The path of the URL must be plain ASCII, other characters percent-encoded.")
     shown_host = f"[{host}]" if ":" in host else host
@@ -150,19 +154,16 @@ def check_base_url(text: str, *, policy: EgressPolicy) -> str:
     return f"{parts.scheme}://{shown_host}{shown_port}{parts.path.rstrip('/')}"
 
 
-def _check_guarded_url(
-    scheme: str, host: str, port: int, *, literal: str | None, policy: EgressPolicy
-) -> None:
-    try:
-        _check_destination(host, port, policy)
-    except EgressRefused as exc:
-        raise BaseUrlRefused(f"{exc}.") from exc
+def _check_location(host: str, port: int, policy: EgressPolicy, *, is_encrypted: bool) -> None:
+    if not policy.is_guarded:
+        return
+    _check_name(host, policy)
+    literal = _literal_address(host)
     if literal is not None and is_denied(literal, policy=policy):
-        raise BaseUrlRefused("The host must be reachable from the public internet.")
-    is_opened = literal is not None and _is_opened(_unmapped(literal), policy)
-    may_be_opened = literal is None and bool(policy.allowed_networks)
-    if scheme != "https" and not is_opened and not may_be_opened:
-        raise BaseUrlRefused("The URL must begin with https://.")
+        raise EgressRefused("The host must be reachable from the public internet")
+    may_be_opened = bool(policy.allowed_networks) if literal is None else _is_opened(literal, policy)
+    if not may_be_opened:
+        _check_public(port, policy, is_encrypted=is_encrypted)
 
 
 def _split(text: str) -> tuple[SplitResult, int]:
@@ -171,7 +172,8 @@ def _split(text: str) -> tuple[SplitResult, int]:
         port = parts.port
     except ValueError as exc:
         raise BaseUrlRefused("The URL must be of the form https://host/path.") from exc
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+    is_bracketed_name = "[" in parts.netloc and ":" not in (parts.hostname or "")
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or is_bracketed_name:
         raise BaseUrlRefused("The URL must begin with https:// and a host name.")
     return parts, _DEFAULT_PORTS[parts.scheme] if port is None else port
 
@@ -208,15 +210,20 @@ def _literal_address(host: str) -> str | None:
         raise BaseUrlRefused("An IPv4 address must be written as four decimal numbers.") from exc
 
 
-def _check_destination(host: str, port: int, policy: EgressPolicy) -> None:
-    """What the name and the port alone decide."""
-    if port not in policy.allowed_ports:
-        allowed = ", ".join(str(port) for port in sorted(policy.allowed_ports))
-        raise EgressRefused(f"Port {port} is not allowed; allowed: {allowed}")
-    if len(host) > MAX_HOST_CHARACTERS or not (":" in host or host.isascii()) or "%" in host:
+def _check_name(host: str, policy: EgressPolicy) -> None:
+    if len(host) > MAX_HOST_CHARACTERS or not _HOST_NAME_OR_IPV6.fullmatch(host):
         raise EgressRefused("The host is not a valid name")
     if host in policy.denied_hosts:
         raise EgressRefused(f"{host} is this gateway itself")
+
+
+def _check_public(port: int, policy: EgressPolicy, *, is_encrypted: bool) -> None:
+    """What holds outside of the networks that the operator has opened."""
+    if not is_encrypted:
+        raise EgressRefused("The URL must begin with https://")
+    if port not in policy.allowed_ports:
+        allowed = ", ".join(str(port) for port in sorted(policy.allowed_ports))
+        raise EgressRefused(f"Port {port} is not allowed; allowed: {allowed}")
 
 
 def _unmapped(address: str) -> IPv4Address | IPv6Address:
@@ -224,8 +231,9 @@ def _unmapped(address: str) -> IPv4Address | IPv6Address:
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
-def _is_opened(address: IPv4Address | IPv6Address, policy: EgressPolicy) -> bool:
-    return any(address in network for network in policy.allowed_networks)
+def _is_opened(address: str, policy: EgressPolicy) -> bool:
+    parsed = _unmapped(address)
+    return any(parsed in network for network in policy.allowed_networks)
 
 
 def _getaddrinfo(host: str, port: int) -> list[tuple[object, ...]]:

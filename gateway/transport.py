@@ -69,8 +69,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     def __init__(
         self,
-        *,
         limits: TransportLimits | None = None,
+        *,
         resolve: Resolver = resolve_allowed,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
