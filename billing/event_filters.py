@@ -1,0 +1,125 @@
+"""Which usage events a page or an export shows: one value, read from the address, applied to rows.
+
+Times are half-open `[start, end)`. Rows come scoped to their organization from `billing.selectors`.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+
+from django.db.models import Q, QuerySet
+
+from billing.models import UsageEvent
+
+FIRST_ERROR_STATUS = 400
+SUCCEEDED, FAILED = "ok", "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilters:
+    """None or empty leaves a field open. `status` is "ok", "error" or a number; `search` an id."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    status: str = ""
+    ending: str = ""
+    model: str = ""
+    provider: str = ""
+    key_id: uuid.UUID | None = None
+    project_id: uuid.UUID | None = None
+    tag: str = ""
+    end_user: str = ""
+    session_id: str = ""
+    finish_reason: str = ""
+    error_code: str = ""
+    least_cost_usd: Decimal | None = None
+    least_duration_ms: int | None = None
+    search: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everything passes."""
+        return self == EventFilters()
+
+    def apply(self, events: QuerySet[UsageEvent]) -> QuerySet[UsageEvent]:
+        """Those of the events that pass."""
+        return events.filter(self._times() & self._equalities() & self._status() & self._search())
+
+    def _times(self) -> Q:
+        started = Q(occurred_at__gte=self.start) if self.start else Q()
+        return started & Q(occurred_at__lt=self.end) if self.end else started
+
+    def _equalities(self) -> Q:
+        condition = Q()
+        for name in _EQUAL_FIELDS:
+            value = getattr(self, name)
+            if value:
+                condition &= Q(**{name: value})
+        if self.tag:
+            condition &= Q(tags__contains=[self.tag])
+        if self.least_cost_usd is not None:
+            condition &= Q(cost_usd__gte=self.least_cost_usd)
+        if self.least_duration_ms is not None:
+            condition &= Q(duration_ms__gte=self.least_duration_ms)
+        return condition
+
+    def _status(self) -> Q:
+        if self.status == SUCCEEDED:
+            return Q(status__lt=FIRST_ERROR_STATUS)
+        if self.status == FAILED:
+            return Q(status__gte=FIRST_ERROR_STATUS)
+        return Q(status=int(self.status)) if self.status.isascii() and self.status.isdigit() else Q()
+
+    def _search(self) -> Q:
+        if not self.search:
+            return Q()
+        by_id = parsed_uuid(self.search)
+        return Q(request_id=self.search) | (Q(id=by_id) if by_id else Q())
+
+
+_EQUAL_FIELDS = (
+    "ending", "model", "provider", "key_id", "project_id", "end_user", "session_id", "finish_reason",
+    "error_code",
+)  # fmt: skip
+_TEXT_FIELDS = tuple(
+    field.name for field in fields(EventFilters) if field.type is str and field.name != "status"
+)
+
+
+def filters_of(
+    parameters: Mapping[str, str], *, start: datetime | None = None, end: datetime | None = None
+) -> EventFilters:
+    """The filters named in an address; what cannot be read is left open, never an error."""
+    status = parameters.get("status", "")
+    return EventFilters(
+        start=start,
+        end=end,
+        status=status if status in (SUCCEEDED, FAILED) or (status.isascii() and status.isdigit()) else "",
+        key_id=parsed_uuid(parameters.get("key", "")),
+        project_id=parsed_uuid(parameters.get("project", "")),
+        least_cost_usd=_parsed_amount(parameters.get("least_cost_usd", "")),
+        least_duration_ms=_parsed_count(parameters.get("least_duration_ms", "")),
+        **{name: parameters.get(name, "").replace("\x00", "").strip() for name in _TEXT_FIELDS},
+    )
+
+
+def parsed_uuid(text: str) -> uuid.UUID | None:
+    """The UUID that the text writes, with or without dashes."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _parsed_amount(text: str) -> Decimal | None:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and 0 <= amount < 10**9 else None
+
+
+def _parsed_count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

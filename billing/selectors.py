@@ -1,0 +1,130 @@
+"""Reading usage events, balances and budgets of one organization. The ledger's pages: `billing.statements`.
+
+Callers come through `accounts.tenancy`; every query here is bound to the organization it is given.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from django.db import connection
+from django.db.models import Max, Q, QuerySet, Sum
+
+from accounts.models import Organization
+from billing.event_filters import EventFilters
+from billing.event_store import INGEST_LOCK_ID
+from billing.models import Budget, LedgerAccount, UsageBody, UsageEvent
+from billing.money import ZERO_USD
+
+EVENTS_PER_PAGE = 50
+# An event's id tells when it was made; its arrival lies near enough to skip all other days.
+ID_TIME_TOLERANCE = timedelta(days=1)
+UNIX_TIME_SHIFT_BITS = 80
+TIME_ORDERED_UUID_VERSION = 7
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of the request log, newest first; `older` continues after it, "" at the end."""
+
+    events: tuple[UsageEvent, ...]
+    older: str
+
+
+def credit_granted_usd(organization: Organization) -> Decimal:
+    """All that was ever credited, which is the wallet's limit."""
+    account = _prepaid(organization)
+    return account.balance_usd + account.charged_usd if account else ZERO_USD
+
+
+def balance_usd(organization: Organization) -> Decimal:
+    """What is left of the prepaid credit."""
+    account = _prepaid(organization)
+    return account.balance_usd if account else ZERO_USD
+
+
+def charged_usd(organization: Organization) -> Decimal:
+    """All that usage has ever taken from the prepaid credit."""
+    account = _prepaid(organization)
+    return account.charged_usd if account else ZERO_USD
+
+
+def budgets_of(organization: Organization) -> QuerySet[Budget]:
+    """The organization's budgets, widest scope first."""
+    return Budget.objects.filter(organization=organization).order_by("scope", "scope_id", "window")
+
+
+def spend_by_key(organization: Organization, *, since: datetime) -> Mapping[uuid.UUID, Decimal]:
+    """What each key was charged since a moment; keys without events are missing."""
+    rows = UsageEvent.objects.filter(organization_id=organization.pk, occurred_at__gte=since)
+    return dict(rows.order_by().values_list("key_id").annotate(Sum("charge_usd")))
+
+
+def events(
+    organization: Organization, *, filters: EventFilters, older: str = "", limit: int = EVENTS_PER_PAGE
+) -> EventPage:
+    """A page of the request log; `older` is a previous page's mark, and an unreadable one starts anew."""
+    rows = filters.apply(UsageEvent.objects.filter(organization_id=organization.pk))
+    found = list(rows.filter(_before(older)).order_by("-occurred_at", "-id")[: limit + 1])
+    page = tuple(found[:limit])
+    return EventPage(page, _mark(page[-1]) if len(found) > limit else "")
+
+
+def events_total(organization: Organization, *, filters: EventFilters) -> Mapping[str, Decimal]:
+    """The sums over all pages: `charge_usd` and `cost_usd`."""
+    rows = filters.apply(UsageEvent.objects.filter(organization_id=organization.pk))
+    sums = rows.order_by().aggregate(charge_usd=Sum("charge_usd"), cost_usd=Sum("cost_usd"))
+    return {name: amount_usd or ZERO_USD for name, amount_usd in sums.items()}
+
+
+def event(organization: Organization, event_id: uuid.UUID) -> UsageEvent | None:
+    """The organization's event of this id."""
+    rows = UsageEvent.objects.filter(organization_id=organization.pk, id=event_id)
+    return rows.filter(_near_its_id(event_id)).first() or rows.first()
+
+
+def bodies_of(found: UsageEvent) -> UsageBody | None:
+    """The stored request and answer of an event, sealed; None when they were not logged or have expired."""
+    rows = UsageBody.objects.filter(organization_id=found.organization_id)
+    return rows.filter(event_id=found.id, occurred_at=found.occurred_at).first()
+
+
+def highest_ingested_sequence() -> int:
+    """The highest sequence number of all events, with none below it still to come.
+
+    Waits for the running writers of events and keeps new ones out until the caller's transaction
+    ends, so it belongs into a short one. 0 when there are no events.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [INGEST_LOCK_ID])
+    return UsageEvent.objects.order_by().aggregate(highest=Max("sequence"))["highest"] or 0
+
+
+def _prepaid(organization: Organization) -> LedgerAccount | None:
+    return LedgerAccount.objects.filter(
+        organization=organization, kind=LedgerAccount.Kind.PREPAID_CREDIT
+    ).first()
+
+
+def _near_its_id(event_id: uuid.UUID) -> Q:
+    if event_id.version != TIME_ORDERED_UUID_VERSION:
+        return Q()
+    made_at = datetime.fromtimestamp((event_id.int >> UNIX_TIME_SHIFT_BITS) / 1000, UTC)
+    return Q(occurred_at__range=(made_at - ID_TIME_TOLERANCE, made_at + ID_TIME_TOLERANCE))
+
+
+def _mark(last: UsageEvent) -> str:
+    return f"{last.occurred_at.isoformat()}~{last.id.hex}"
+
+
+def _before(older: str) -> Q:
+    moment, _, identifier = older.partition("~")
+    try:
+        occurred_at, event_id = datetime.fromisoformat(moment), uuid.UUID(identifier)
+    except ValueError:
+        return Q()
+    if occurred_at.tzinfo is None:
+        return Q()
+    return Q(occurred_at__lte=occurred_at) & (Q(occurred_at__lt=occurred_at) | Q(id__lt=event_id))

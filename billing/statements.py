@@ -1,0 +1,207 @@
+"""Reading the ledger of one organization: its prepaid credit, entry by entry and month by month.
+
+A statement's total is the sum over its filter, not over a page. Posting is in `billing.ledger`.
+"""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import TruncMonth
+
+from accounts.models import Organization
+from billing.event_filters import EventFilters
+from billing.models import LedgerAccount, LedgerEntry, LedgerTransfer, UsageEvent
+from billing.money import ZERO_USD
+
+LINES_PER_PAGE = 50
+LINES_PER_FETCH = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerFilters:
+    """None or empty leaves a field open. `events` keeps the charges of the events that pass it."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    kind: str = ""
+    events: EventFilters | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry of the prepaid credit with the balance after it."""
+
+    entry_id: int
+    transfer_id: uuid.UUID
+    kind: str
+    occurred_at: datetime
+    amount_usd: Decimal
+    balance_after_usd: Decimal
+    description: str
+
+    @property
+    def kind_label(self) -> str:
+        return LedgerTransfer.Kind(self.kind).label
+
+    @property
+    def is_charge(self) -> bool:
+        """Whether it has a request behind it, of the same id."""
+        return self.kind == LedgerTransfer.Kind.CHARGE
+
+
+@dataclass(frozen=True, slots=True)
+class LinePage:
+    """A page of lines, newest first; `older` is the entry id to go on before, None at the end."""
+
+    lines: tuple[Line, ...]
+    older: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums over everything that passes a filter; `debited_usd` is positive."""
+
+    count: int
+    credited_usd: Decimal
+    debited_usd: Decimal
+
+    @property
+    def net_usd(self) -> Decimal:
+        return self.credited_usd - self.debited_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """One calendar month in the viewer's time zone; by when things happened, not when they were posted."""
+
+    starts_at: datetime
+    opening_usd: Decimal
+    credited_usd: Decimal
+    charged_usd: Decimal
+    closing_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TransferDetail:
+    """A transfer with all its legs, and the request behind it if it is a charge."""
+
+    transfer: LedgerTransfer
+    legs: tuple[LedgerEntry, ...]
+    event: UsageEvent | None
+
+
+def ledger_entries(
+    organization: Organization,
+    *,
+    filters: LedgerFilters,
+    before: int | None = None,
+    limit: int = LINES_PER_PAGE,
+) -> LinePage:
+    """A page of the prepaid credit's entries, in the order they were posted, newest first."""
+    rows = _entries(organization, filters)
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = [_line(row) for row in _columns(rows.order_by("-pk"))[: limit + 1]]
+    lines = tuple(found[:limit])
+    return LinePage(lines, lines[-1].entry_id if len(found) > limit else None)
+
+
+def all_ledger_entries(organization: Organization, *, filters: LedgerFilters) -> Iterator[Line]:
+    """Every entry that passes, newest first, fetched as it is read."""
+    for row in _columns(_entries(organization, filters).order_by("-pk")).iterator(chunk_size=LINES_PER_FETCH):
+        yield _line(row)
+
+
+def ledger_totals(organization: Organization, *, filters: LedgerFilters) -> Totals:
+    """The sums of everything that passes, over all pages."""
+    sums = _entries(organization, filters).aggregate(
+        count=Count("pk"),
+        credited=Sum("amount_usd", filter=Q(amount_usd__gt=0)),
+        debited=Sum("amount_usd", filter=Q(amount_usd__lt=0)),
+    )
+    return Totals(sums["count"], sums["credited"] or ZERO_USD, -(sums["debited"] or ZERO_USD))
+
+
+def months(organization: Organization, *, zone: ZoneInfo) -> tuple[Month, ...]:
+    """The statement of every month that has entries, latest first."""
+    rows = (
+        _entries(organization, LedgerFilters())
+        .annotate(month=TruncMonth("occurred_at", tzinfo=zone))
+        .values("month")
+        .annotate(
+            charged=Sum("amount_usd", filter=Q(transfer__kind=LedgerTransfer.Kind.CHARGE)),
+            total=Sum("amount_usd"),
+        )
+        .order_by("month")
+    )
+    statement: list[Month] = []
+    balance_usd = ZERO_USD
+    for row in rows:
+        charged_usd = -(row["charged"] or ZERO_USD)
+        closing_usd = balance_usd + row["total"]
+        credited_usd = row["total"] + charged_usd
+        statement.append(Month(row["month"], balance_usd, credited_usd, charged_usd, closing_usd))
+        balance_usd = closing_usd
+    return tuple(reversed(statement))
+
+
+def transfer_detail(organization: Organization, transfer_id: uuid.UUID) -> TransferDetail | None:
+    """The organization's transfer of this id with everything that belongs to it."""
+    transfer = LedgerTransfer.objects.filter(organization=organization, pk=transfer_id).first()
+    if transfer is None:
+        return None
+    legs = tuple(transfer.entries.select_related("account").order_by("pk"))
+    events = UsageEvent.objects.filter(organization_id=organization.pk, id=transfer_id)
+    is_charge = transfer.kind == LedgerTransfer.Kind.CHARGE
+    return TransferDetail(
+        transfer, legs, events.filter(occurred_at=transfer.occurred_at).first() if is_charge else None
+    )
+
+
+def _entries(organization: Organization, filters: LedgerFilters) -> QuerySet[LedgerEntry]:
+    account = LedgerAccount.objects.filter(
+        organization=organization, kind=LedgerAccount.Kind.PREPAID_CREDIT
+    ).first()
+    if account is None:
+        return LedgerEntry.objects.none()
+    rows = LedgerEntry.objects.filter(account=account)
+    if filters.start:
+        rows = rows.filter(occurred_at__gte=filters.start)
+    if filters.end:
+        rows = rows.filter(occurred_at__lt=filters.end)
+    if filters.kind:
+        rows = rows.filter(transfer__kind=filters.kind)
+    if filters.events and not filters.events.is_open:
+        passing = filters.events.apply(UsageEvent.objects.filter(organization_id=organization.pk))
+        rows = rows.filter(transfer__in=passing.order_by().values("id"))
+    return rows
+
+
+def _columns(rows: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry, Any]:
+    return rows.values(
+        "pk",
+        "transfer_id",
+        "occurred_at",
+        "amount_usd",
+        "balance_after_usd",
+        kind=F("transfer__kind"),
+        description=F("transfer__description"),
+    )
+
+
+def _line(row: dict[str, Any]) -> Line:
+    return Line(
+        entry_id=row["pk"],
+        transfer_id=row["transfer_id"],
+        kind=row["kind"],
+        occurred_at=row["occurred_at"],
+        amount_usd=row["amount_usd"],
+        balance_after_usd=row["balance_after_usd"],
+        description=row["description"],
+    )

@@ -1,0 +1,165 @@
+"""The ledger's pages: entries, one transfer, the statement by month and the CSV of a filter."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from accounts.context import time_zone_of
+from accounts.permissions import Action
+from accounts.tenancy import Tenant, tenant_of
+from billing.budgets import zone_named
+from billing.csv_export import csv_lines
+from billing.event_filters import EventFilters
+from billing.ledger_address import entry_id_of, labels_of, ledger_filters_of, period_words
+from billing.models import LedgerTransfer
+from billing.selectors import balance_usd
+from billing.statements import (
+    LedgerFilters,
+    Line,
+    Month,
+    all_ledger_entries,
+    ledger_entries,
+    ledger_totals,
+    months,
+    transfer_detail,
+)
+
+OPEN_FILTERS = LedgerFilters(events=EventFilters())
+CSV_HEADER = (
+    "posting",
+    "time_utc",
+    "kind",
+    "credit_usd",
+    "charge_usd",
+    "balance_usd",
+    "transfer",
+    "description",
+)
+
+
+@login_required
+@require_GET
+def ledger(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """The entries of the prepaid credit; `?format=csv` downloads all that pass the filter."""
+    tenant = _spend_viewer(request, slug)
+    zone = zone_named(time_zone_of(request))
+    filters = ledger_filters_of(request.GET, zone)
+    if request.GET.get("format") == "csv":
+        return _download(tenant, filters)
+    page = ledger_entries(
+        tenant.organization, filters=filters, before=entry_id_of(request.GET.get("before", ""))
+    )
+    totals = ledger_totals(tenant.organization, filters=filters)
+    frame = {
+        "lines": page.lines,
+        "totals": totals,
+        "count_words": f"{totals.count:,} {'entry' if totals.count == 1 else 'entries'}",
+        "period_words": period_words(filters, zone),
+        "balance_usd": balance_usd(tenant.organization),
+        "as_of": timezone.now(),
+        "filters": filters,
+        "filter_labels": labels_of(filters),
+        "is_filtered": filters != OPEN_FILTERS,
+        "kinds": LedgerTransfer.Kind.choices,
+        "day": request.GET.get("day", ""),
+        "kept_parameters": _kept_parameters(request),
+        "csv_query": _query(request, format="csv"),
+        "older_query": _query(request, before=str(page.older)) if page.older else "",
+        "newest_query": _query(request) if "before" in request.GET else "",
+    }
+    return render(request, "billing/ledger.html", frame)
+
+
+@login_required
+@require_GET
+def ledger_months(request: HttpRequest, slug: str) -> HttpResponse:
+    """The statement of each month, in the viewer's time zone."""
+    tenant = _spend_viewer(request, slug)
+    zone = zone_named(time_zone_of(request))
+    lines = [_month_line(month, zone) for month in months(tenant.organization, zone=zone)]
+    return render(request, "billing/months.html", {"months": lines, "as_of": timezone.now()})
+
+
+@login_required
+@require_GET
+def ledger_transfer(request: HttpRequest, slug: str, transfer_id: UUID) -> HttpResponse:
+    """A transfer with its legs and the request that it charges."""
+    tenant = _spend_viewer(request, slug)
+    detail = transfer_detail(tenant.organization, transfer_id)
+    if detail is None:
+        raise Http404("The organization has no such transfer.")
+    return render(
+        request,
+        "billing/transfer.html",
+        {
+            "transfer": detail.transfer,
+            "kind_label": detail.transfer.get_kind_display(),
+            "legs": detail.legs,
+            "event": detail.event,
+        },
+    )
+
+
+def _spend_viewer(request: HttpRequest, slug: str) -> Tenant:
+    tenant = tenant_of(request, slug)
+    tenant.require(Action.VIEW_SPEND)
+    return tenant
+
+
+def _kept_parameters(request: HttpRequest) -> list[tuple[str, str]]:
+    """What the form does not show and must send along; a day replaces a span."""
+    dropped = {"day", "kind", "before", "format", "start", "end"}
+    return [(name, str(value)) for name, value in request.GET.items() if name not in dropped]
+
+
+def _month_line(month: Month, zone: ZoneInfo) -> dict[str, object]:
+    first_day = month.starts_at.astimezone(zone).date()
+    next_month = (first_day.replace(day=28) + timedelta(days=4)).replace(day=1)
+    return {
+        "name": f"{first_day:%B %Y}",
+        "href": f"../?start={first_day.isoformat()}&end={next_month.isoformat()}",
+        "opening_usd": month.opening_usd,
+        "credited_usd": month.credited_usd,
+        "charged_usd": month.charged_usd,
+        "closing_usd": month.closing_usd,
+    }
+
+
+def _query(request: HttpRequest, **changes: str) -> str:
+    parameters = request.GET.copy()
+    parameters.pop("before", None)
+    for name, value in changes.items():
+        parameters[name] = value
+    return f"?{parameters.urlencode()}"
+
+
+def _download(tenant: Tenant, filters: LedgerFilters) -> StreamingHttpResponse:
+    lines = all_ledger_entries(tenant.organization, filters=filters)
+    response = StreamingHttpResponse(
+        csv_lines(CSV_HEADER, _rows(lines)), content_type="text/csv; charset=utf-8"
+    )
+    response["Content-Disposition"] = f'attachment; filename="ledger-{tenant.organization.slug}.csv"'
+    return response
+
+
+def _rows(lines: Iterator[Line]) -> Iterator[tuple[str, ...]]:
+    for line in lines:
+        amount = format(abs(line.amount_usd), "f")
+        yield (
+            str(line.entry_id),
+            line.occurred_at.isoformat(),
+            line.kind,
+            amount if line.amount_usd > 0 else "",
+            amount if line.amount_usd < 0 else "",
+            format(line.balance_after_usd, "f"),
+            str(line.transfer_id),
+            line.description,
+        )
