@@ -1,0 +1,126 @@
+"""G1: for every scope at every instant, spent + held ≤ limit.
+
+Racing streams over several gateway processes, with clients that leave and a process that is
+killed. While it runs, every money counter is read again and again.
+"""
+
+import asyncio
+import random
+import uuid
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pytest
+import redis.asyncio
+from django.conf import settings
+
+from billing.money import nano_to_usd
+from gateway.policy import shard_of, shard_prefix
+from tests.house import House, Process, Team, chat, eventually
+from tests.stream_client import raw_request
+
+pytestmark = pytest.mark.guarantee
+
+REQUESTS = 1_000
+AT_ONCE = 60
+BUDGET_USD = Decimal("1.00")
+LEASE = {"FAREBOX_HOLD_LEASE_SECONDS": "4", "FAREBOX_HOLD_RENEW_SECONDS": "1"}
+# Ten tokens of a model that is dear enough for 1,000 requests to want more than there is.
+BODY = chat("dear@fake", "spend [[pace 2]]", stream=True, max_tokens=12)
+
+
+@dataclass
+class Tally:
+    admitted: int = 0
+    refused: int = 0
+    lost: int = 0
+    ceilings: list[int] = field(default_factory=list)
+
+
+@pytest.fixture
+def gateways(house: House) -> list[Process]:
+    return [house.start_gateway(**LEASE) for _ in range(4)]
+
+
+async def test_1000_racing_streams_never_spend_more_than_the_budget(
+    house: House, gateways: list[Process], worker: Process, team: Team
+) -> None:
+    row, key = await asyncio.to_thread(team.new_key, budget_usd=str(BUDGET_USD))
+    dice, tally = random.Random(20261121), Tally()
+
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watch_counters(team, tally))
+        await race(gateways, key, dice, tally)
+        watching.cancel()
+
+    limit_nano = int(BUDGET_USD * 10**9)
+    assert tally.admitted > 0
+    assert tally.refused > 0
+    assert tally.ceilings
+    assert max(tally.ceilings) <= limit_nano
+    await nothing_is_held(team)
+    charged = await asyncio.to_thread(settled_charges, team)
+    assert charged <= BUDGET_USD
+    assert {event.key_id for event in await asyncio.to_thread(team.events)} == {row.pk}
+
+
+async def race(gateways: list[Process], key: str, dice: random.Random, tally: Tally) -> None:
+    places = asyncio.Semaphore(AT_ONCE)
+    plans = [(dice.choice(gateways), dice.random(), dice.randint(1, 9)) for _ in range(REQUESTS)]
+
+    async def one(position: int) -> None:
+        process, chance, events = plans[position]
+        async with places:
+            if position == REQUESTS // 2:
+                gateways[0].kill()
+            try:
+                async with raw_request(process.url, BODY, key=key) as stream:
+                    if await stream.read_head() == 200:
+                        tally.admitted += 1
+                        await (stream.read_events(events) if chance < 0.3 else stream.read_rest())
+                    else:
+                        tally.refused += 1
+            except (OSError, asyncio.IncompleteReadError):
+                tally.lost += 1
+
+    await asyncio.gather(*(one(position) for position in range(REQUESTS)))
+
+
+async def watch_counters(team: Team, tally: Tally) -> None:
+    client = redis.asyncio.Redis.from_url(settings.FAREBOX_REDIS_URL)
+    pattern = f"{shard_prefix(shard_of(team.organization.pk, settings.FAREBOX_SHARDS))}money:*".replace("{", "[{]")
+    try:
+        while True:
+            async for name in client.scan_iter(match=pattern, count=1000):
+                if b"wallet" not in name:
+                    spent, held = await client.hmget(name, "s", "h")
+                    tally.ceilings.append(int(spent or 0) + int(held or 0))
+            await asyncio.sleep(0.01)
+    finally:
+        await client.aclose()
+
+
+async def nothing_is_held(team: Team) -> None:
+    """After the lease of the killed process has run out."""
+    client = redis.asyncio.Redis.from_url(settings.FAREBOX_REDIS_URL)
+    prefix = shard_prefix(shard_of(team.organization.pk, settings.FAREBOX_SHARDS))
+    wallet = f"{prefix}money:wallet:{team.organization.pk.hex}"
+    async with asyncio.timeout(30):
+        while int(await client.hget(wallet, "h") or 0):
+            await asyncio.sleep(0.1)
+    await client.aclose()
+
+
+def settled_charges(team: Team) -> Decimal:
+    """The charges once the ledger agrees with Redis."""
+    spent = spent_by_redis(team)
+    eventually(lambda: team.charged_usd() == spent, lambda: f"ledger {team.charged_usd()} = redis {spent}")
+    return team.charged_usd()
+
+
+def spent_by_redis(team: Team) -> Decimal:
+    client = redis.Redis.from_url(settings.FAREBOX_REDIS_URL)
+    prefix = shard_prefix(shard_of(team.organization.pk, settings.FAREBOX_SHARDS))
+    spent = client.hget(f"{prefix}money:wallet:{uuid.UUID(str(team.organization.pk)).hex}", "s")
+    client.close()
+    return nano_to_usd(int(spent or 0))

@@ -1,0 +1,94 @@
+"""G4: after the client leaves, the upstream call is closed within a second, and what was used is settled once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.house import House, Process, Team, chat, eventually
+from tests.stream_client import RawStream, raw_request
+
+pytestmark = pytest.mark.guarantee
+
+Leave = Callable[[RawStream], Awaitable[Any]]
+CLOSED_WITHIN_SECONDS = 1.0
+TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
+
+
+async def at_the_first_byte(stream: RawStream) -> None:
+    await stream.read_head()
+
+
+async def after_three_tokens(stream: RawStream) -> None:
+    await stream.read_until(b"w03 ")
+
+
+async def inside_a_tool_call(stream: RawStream) -> None:
+    await stream.read_until(b'"tool_calls"')
+
+
+async def after_the_content_before_usage(stream: RawStream) -> None:
+    await stream.read_until(b"w10 ")
+
+
+LEAVES: dict[str, tuple[Leave, dict[str, Any]]] = {
+    "first byte": (at_the_first_byte, chat("slow@fake", stream=True)),
+    "three tokens": (after_three_tokens, chat("slow@fake", stream=True)),
+    "tool call": (
+        inside_a_tool_call,
+        chat("tools@fake", "call [[pace 200]]", stream=True, tools=[TOOL], tool_choice="required"),
+    ),
+    "content, no usage": (after_the_content_before_usage, chat("slow@fake", "[[tokens 30]]", stream=True)),
+}
+
+
+@pytest.mark.parametrize("moment", LEAVES)
+async def test_what_was_used_is_settled_once_and_the_provider_sees_us_leave(
+    moment: str, house: House, gateway: Process, worker: Process, team: Team
+) -> None:
+    leave, body = LEAVES[moment]
+
+    async with raw_request(gateway.url, body, key=team.key, x_request_id="leaver") as stream:
+        await leave(stream)
+
+    event = await asyncio.to_thread(team.only_event)
+    (billed,) = await asyncio.to_thread(house.invoice, client_request_id=str(event.id))
+    assert (event.ending, event.status) == ("client_left", 499)
+    assert event.input_tokens == billed["prompt_tokens"]
+    assert abs(event.output_tokens - billed["completion_tokens"]) <= 1
+    assert event.charge_usd == event.cost_usd > 0
+    assert event.charge_usd == await asyncio.to_thread(team.charged_usd)
+
+
+async def test_usage_that_came_before_the_client_left_is_billed_as_reported(
+    house: House, gateway: Process, worker: Process, team: Team
+) -> None:
+    body = chat("echo@fake", "[[stall done]]", stream=True)
+
+    async with raw_request(gateway.url, body, key=team.key) as stream:
+        await stream.read_until(b"x-farebox")
+        await asyncio.sleep(0.2)
+
+    event = await asyncio.to_thread(team.only_event)
+    assert event.output_tokens == 8
+    assert event.is_estimated is False
+
+
+async def test_a_client_that_leaves_a_buffered_call_ends_the_upstream_call(
+    house: House, gateway: Process, worker: Process, team: Team
+) -> None:
+    body = chat("echo@fake", "[[delay 60000]]")
+
+    async with raw_request(gateway.url, body, key=team.key) as stream:
+        await asyncio.sleep(0.3)
+        del stream
+
+    event = await asyncio.to_thread(team.only_event)
+    assert event.ending == "client_left"
+
+    def noticed() -> list[dict[str, Any]]:
+        return [each for each in house.invoice(client_request_id=str(event.id)) if each["outcome"] == "cancelled"]
+
+    (cancelled,) = await asyncio.to_thread(eventually, noticed, "the simulator's note of the cancellation")
+    assert cancelled["completion_tokens"] == 0
