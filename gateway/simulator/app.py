@@ -24,8 +24,8 @@ from gateway.simulator.chat import (
 from gateway.simulator.chat_request import Refused
 from gateway.simulator.dialect.openai import ID_PREFIX
 from gateway.simulator.invoice import Call, Invoice, Outcome
-from gateway.simulator.player import ClientLeft, Receive, Scope, Send, play
-from gateway.simulator.script import Script, plain_script
+from gateway.simulator.player import ClientLeft, Receive, Scope, Send, break_connection, play
+from gateway.simulator.script import Ending, Script, plain_script
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_CALLS_SETTING = "FAREBOX_SIMULATOR_INVOICE_CALLS"
@@ -71,14 +71,17 @@ class Simulator:
             await _play_unbilled(script_refusal(refusal), receive, send)
             return
         call = self._invoice.open(self._next_id(), now=time.time())
+        script = self._begin(call, scope, body)
         outcome = Outcome.CUT
         try:
-            script = self._begin(call, scope, body)
             outcome = await play(script, call, receive=receive, send=send)
         except ClientLeft:
             outcome = Outcome.CANCELLED
         finally:
             self._invoice.close(call, outcome, now=time.time())
+        # Only when the invoice is written: who sees the connection break may read the invoice at once.
+        if script.ending is not Ending.COMPLETE and outcome is not Outcome.CANCELLED:
+            await break_connection(receive=receive, send=send)
 
     def _begin(self, call: Call, scope: Scope, body: bytes) -> Script:
         call.key, call.client_request_id = _identify(scope)

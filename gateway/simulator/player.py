@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from gateway.simulator.dialect.openai import fill_holes
@@ -30,7 +30,10 @@ class ClientLeft(Exception):
 
 
 async def play(script: Script, call: Call, *, receive: Receive, send: Send) -> Outcome:
-    """Gives the outcome and fills the call's token counts. Raises ClientLeft."""
+    """Gives the outcome and fills the call's token counts. Raises ClientLeft.
+
+    An answer that does not end as it should leaves its connection open: see break_connection.
+    """
     if not script.is_immediate:
         return await _play_watched(script, call, receive, send)
     step = script.steps[0]
@@ -39,6 +42,19 @@ async def play(script: Script, call: Call, *, receive: Receive, send: Send) -> O
     await send(_body_message(_filled(step.body, call), more=False))
     _bill_output(call, step)
     return script.outcome
+
+
+async def break_connection(*, receive: Receive, send: Send) -> None:
+    """Close the client's connection in the middle of things, for which ASGI has no message.
+
+    uvicorn's `send` is a method of an object that holds the transport (uvicorn 0.54, both HTTP
+    implementations). Under another server the call just returns unfinished, which closes it as well.
+    """
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    if transport is not None:
+        transport.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(_until_disconnect(receive), MAX_CLOSE_SECONDS)
 
 
 async def _play_watched(script: Script, call: Call, receive: Receive, send: Send) -> Outcome:
@@ -88,7 +104,6 @@ async def _end(script: Script, gone: asyncio.Task[None], send: Send) -> Outcome:
         return script.outcome
     if script.ending is Ending.STALL:
         await _wait(gone, MAX_STALL_SECONDS)
-    await _close_connection(gone, send)
     return script.outcome
 
 
@@ -114,18 +129,6 @@ async def _watch(receive: Receive) -> AsyncIterator[asyncio.Task[None]]:
 async def _until_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _close_connection(gone: asyncio.Task[None], send: Send) -> None:
-    """Close the client's connection in the middle of things, for which ASGI has no message.
-
-    uvicorn's `send` is a method of an object that holds the transport (uvicorn 0.54, both HTTP
-    implementations). Under another server the call just returns unfinished, which closes it as well.
-    """
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    if transport is not None:
-        transport.close()
-        await asyncio.wait({gone}, timeout=MAX_CLOSE_SECONDS)
 
 
 def _start_message(script: Script, call: Call) -> Message:
