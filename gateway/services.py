@@ -1,0 +1,255 @@
+"""Every write of the gateway's control plane: keys with their budgets, provider connections, models.
+
+Each function is one transaction and takes keywords only. What the data plane must see bumps the
+organization's epoch; the operator's rows are found by their `updated_at`. Who may call what is asked
+at the door, in `accounts.tenancy`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from ipaddress import ip_network
+
+from django.conf import settings
+from django.db import transaction
+
+import accounts.services
+import billing.services
+from accounts.models import ApiKey, Organization, Person, Project
+from accounts.services import bump_epoch
+from accounts.vault import DataKey, Vault
+from billing.models import Budget
+from billing.price_book import load_price_book
+from gateway import connection_rules
+from gateway.connection_rules import WrongConnection
+from gateway.egress import BaseUrlRefused, EgressPolicy, check_base_url
+from gateway.models import MAX_BASE_URL_CHARACTERS, CustomModel, ProviderConnection
+from gateway.policy_rows import connection_secret_context
+
+
+@transaction.atomic
+def issue_key(
+    *,
+    organization: Organization,
+    project: Project,
+    person: Person | None,
+    name: str,
+    expires_at: datetime | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    concurrent_requests: int | None = None,
+    allowed_models: Sequence[str] | None = None,
+    default_tags: Sequence[str] = (),
+    budget_usd: Decimal | None = None,
+    budget_window: str = Budget.Window.MONTH,
+    time_zone: str = "UTC",
+) -> tuple[ApiKey, str]:
+    """A new key with its budget, and its secret, which nothing can show a second time.
+
+    The budget's periods follow the calendar of `time_zone`. Raises AccountsRefusal and BillingError.
+    """
+    key, secret = accounts.services.issue_key(
+        organization=organization,
+        project=project,
+        created_by=person,
+        name=name,
+        expires_at=expires_at,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        concurrent_requests=concurrent_requests,
+        allowed_models=allowed_models,
+        default_tags=default_tags,
+    )
+    _set_budget(key, amount_usd=budget_usd, window=budget_window, time_zone=time_zone)
+    return key, secret
+
+
+@transaction.atomic
+def update_key(
+    *,
+    key: ApiKey,
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+    concurrent_requests: int | None,
+    allowed_models: Sequence[str] | None,
+    budget_usd: Decimal | None,
+    budget_window: str,
+    time_zone: str,
+) -> None:
+    """Replace what the key may do and spend; None lifts a limit. Raises AccountsRefusal and BillingError.
+
+    A budget that keeps its window keeps its calendar, so that changing the amount begins no new period.
+    """
+    accounts.services.update_key_limits(
+        key=key,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        concurrent_requests=concurrent_requests,
+        allowed_models=allowed_models,
+    )
+    _set_budget(key, amount_usd=budget_usd, window=budget_window, time_zone=time_zone)
+
+
+@transaction.atomic
+def connect_provider(
+    *, organization: Organization | None, provider: str, base_url: str, api_key: str
+) -> ProviderConnection:
+    """Connect a provider, or replace the address and the key of the connection there is.
+
+    Both are always given together: a stored key is never sent to an address that came later. An empty
+    `base_url` is the provider's own; `organization` None makes it the operator's. Raises WrongConnection.
+    """
+    book = load_price_book()
+    slug = connection_rules.checked_provider(provider, book=book, taken=_taken_names(organization))
+    address = base_url.strip() or connection_rules.default_base_url(slug, book)
+    secret = connection_rules.checked_api_key(api_key, is_required=slug in book.providers)
+    connection, _ = ProviderConnection.objects.get_or_create(
+        organization=organization, provider=slug, defaults={"encrypted_api_key": b""}
+    )
+    connection.base_url = _checked_base_url(address, organization)
+    context = connection_secret_context(connection.pk)
+    connection.encrypted_api_key = _data_key(organization).encrypt(secret.encode(), context=context)
+    connection.api_key_tail = connection_rules.tail_of(secret)
+    connection.is_active = True
+    connection.save()
+    _announce(connection)
+    return connection
+
+
+@transaction.atomic
+def switch_connection(*, connection: ProviderConnection, is_active: bool) -> None:
+    """Use the connection or leave it aside; its address, key and models stay."""
+    connection.is_active = is_active
+    connection.save(update_fields=["is_active", "updated_at"])
+    _announce(connection)
+
+
+@transaction.atomic
+def disconnect_provider(*, connection: ProviderConnection) -> None:
+    """Forget the address, the key and the models declared for it."""
+    organization_id = connection.organization_id
+    connection.delete()
+    if organization_id is not None:
+        bump_epoch(organization_id)
+
+
+@transaction.atomic
+def declare_model(
+    *,
+    connection: ProviderConnection,
+    model: str,
+    upstream_name: str,
+    context_window_tokens: int,
+    max_output_tokens: int,
+    input_usd_per_million: Decimal,
+    output_usd_per_million: Decimal,
+) -> CustomModel:
+    """State a model and its price, or correct what was stated; a price of 0 says that it is free.
+
+    An empty `upstream_name` is the model's own. Raises WrongConnection.
+    """
+    require_declarable(connection)
+    model = connection_rules.checked_model(model, field="model")
+    connection_rules.check_selectable(model)
+    connection_rules.check_window(
+        context_window_tokens=context_window_tokens, max_output_tokens=max_output_tokens
+    )
+    check_price = connection_rules.checked_price
+    declared, _ = CustomModel.objects.update_or_create(
+        connection=connection,
+        model=model,
+        defaults={
+            "upstream_name": connection_rules.checked_model(upstream_name or model, field="upstream_name"),
+            "context_window_tokens": context_window_tokens,
+            "max_output_tokens": max_output_tokens,
+            "input_usd_per_million": check_price(input_usd_per_million, field="input_usd_per_million"),
+            "output_usd_per_million": check_price(output_usd_per_million, field="output_usd_per_million"),
+        },
+    )
+    _announce(connection)
+    return declared
+
+
+@transaction.atomic
+def remove_model(*, model: CustomModel) -> None:
+    """Take back a declared model; requests for it are refused from then on."""
+    model.delete()
+    _announce(model.connection)
+
+
+def may_declare_models(connection: ProviderConnection) -> bool:
+    """Whether the owner of this connection may state models and prices for it.
+
+    An organization may only for its own endpoint: a price that it states for a provider of the book
+    would also be the price of requests that the operator's credential pays for.
+    """
+    return connection.organization_id is None or connection.provider not in load_price_book().providers
+
+
+def require_declarable(connection: ProviderConnection) -> None:
+    """Raise WrongConnection unless models may be declared for it."""
+    if not may_declare_models(connection):
+        raise WrongConnection(
+            f"The models of {connection.provider} and their prices are in the price book. Connect your own "
+            f"deployment there as {connection_rules.OWN_ENDPOINT_PREFIX}{connection.provider} instead.",
+            field="model",
+        )
+
+
+def _set_budget(key: ApiKey, *, amount_usd: Decimal | None, window: str, time_zone: str) -> None:
+    """Leave the key with this one budget, or with none."""
+    budgets = Budget.objects.filter(
+        organization_id=key.organization_id, scope=Budget.Scope.KEY, scope_id=key.pk
+    )
+    kept = budgets.filter(window=window).first() if amount_usd is not None else None
+    for budget in budgets.exclude(pk=kept.pk) if kept else budgets:
+        billing.services.remove_budget(organization=key.organization, budget_id=budget.pk)
+    if amount_usd is not None:
+        billing.services.set_budget(
+            organization=key.organization,
+            scope=Budget.Scope.KEY,
+            scope_id=key.pk,
+            amount_usd=amount_usd,
+            window=window,
+            time_zone=kept.time_zone if kept else time_zone,
+        )
+
+
+def _announce(connection: ProviderConnection) -> None:
+    if connection.organization_id is not None:
+        bump_epoch(connection.organization_id)
+    else:
+        connection.save(update_fields=["updated_at"])
+
+
+def _taken_names(organization: Organization | None) -> frozenset[str]:
+    """The operator's endpoints, which an organization's must not shadow."""
+    if organization is None:
+        return frozenset()
+    operators = ProviderConnection.objects.filter(organization=None)
+    return frozenset(operators.values_list("provider", flat=True))
+
+
+def _checked_base_url(text: str, organization: Organization | None) -> str:
+    networks = settings.FAREBOX_GATEWAY.allowed_upstream_networks
+    policy = EgressPolicy(
+        is_guarded=organization is not None,
+        allowed_networks=frozenset(ip_network(network) for network in networks),
+    )
+    try:
+        base_url = check_base_url(text, policy=policy)
+    except BaseUrlRefused as refusal:
+        raise WrongConnection(str(refusal), field="base_url") from refusal
+    if len(base_url) > MAX_BASE_URL_CHARACTERS:
+        raise WrongConnection(
+            f"The URL must not be longer than {MAX_BASE_URL_CHARACTERS} characters.", field="base_url"
+        )
+    return base_url
+
+
+def _data_key(organization: Organization | None) -> DataKey:
+    """What seals the secrets of the owner, as `gateway.policy_rows` opens them."""
+    vault = Vault(settings.FAREBOX_MASTER_KEY)
+    if organization is None or not organization.encrypted_data_key:
+        return vault.operator_key()
+    return vault.unwrap(bytes(organization.encrypted_data_key), organization.pk)
