@@ -9,7 +9,9 @@ from collections.abc import Mapping
 BUCKETS_PER_DOUBLING = 4
 DOUBLINGS = 21
 # From 1 ms to 35 min; each bound is 19 % above the one before.
-BOUNDS_MS = tuple(2 ** (step / BUCKETS_PER_DOUBLING) for step in range(BUCKETS_PER_DOUBLING * DOUBLINGS + 1))
+BOUNDS_MS: tuple[float, ...] = tuple(
+    2.0 ** (step / BUCKETS_PER_DOUBLING) for step in range(BUCKETS_PER_DOUBLING * DOUBLINGS + 1)
+)
 
 
 def quantile_ms(requests_by_bucket: Mapping[int, int], share: float) -> float | None:
@@ -35,4 +37,4 @@ def _within(bucket: int, position: float) -> float:
         return BOUNDS_MS[0] * position
     low = BOUNDS_MS[bucket - 1]
     high = BOUNDS_MS[min(bucket, len(BOUNDS_MS) - 1)]
-    return low * (high / low) ** position
+    return low * float((high / low) ** position)

@@ -1,7 +1,7 @@
 """What happened, summed by hour (UTC). Written by `analytics.rollups` only, and rebuilt from usage events.
 
 One row per hour and value of one dimension: all requests of the organization, of each project,
-key, model, provider and tag. A request with two tags counts under both.
+key, model, provider and tag, and of each cause of an error. A request with two tags counts under both.
 """
 
 from typing import ClassVar
@@ -18,6 +18,7 @@ class Dimension(models.TextChoices):
     MODEL = "model", "Model"
     PROVIDER = "provider", "Provider"
     TAG = "tag", "Tag"
+    CAUSE = "cause", "Cause of the error"
 
 
 class Hour(models.Model):

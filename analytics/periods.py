@@ -16,7 +16,7 @@ PRESETS = (("1h", "1 h"), ("24h", "24 h"), ("7d", "7 d"), ("30d", "30 d"))
 CUSTOM = "custom"
 DEFAULT_PRESET = "7d"
 
-_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+_MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 _LONGEST_IN_MINUTES = timedelta(hours=2)
 _LONGEST_IN_HOURS = timedelta(hours=73)
 
@@ -43,6 +43,12 @@ class Period:
             return "minute"
         return "hour" if length <= _LONGEST_IN_HOURS else "day"
 
+    @property
+    def words(self) -> str:
+        """`14 Nov, 00:00 to 21 Nov, 11:20, Europe/Berlin`."""
+        start, end = self.start.astimezone(self.zone), self.end.astimezone(self.zone)
+        return f"{start.day} {start:%b, %H:%M} to {end.day} {end:%b, %H:%M}, {self.zone.key}"
+
     def edges(self) -> tuple[datetime, ...]:
         """The borders of the slots, from start to end; the first and the last slot may be partial."""
         if self.slot_name == "day":
@@ -68,12 +74,13 @@ class Period:
 
 
 def period_from_query(query: Mapping[str, str], *, zone: ZoneInfo, now: datetime) -> Period:
-    """The span that the URL asks for: `range=24h`, or `from=` and `to=`; the default for anything unclear.
+    """The span that the URL asks for; the default for anything unclear.
 
-    `from` and `to` are days (the last one included) or moments (ISO 8601; local without an offset).
+    `range=24h`; or the moments `start=` and `end=` (ISO 8601, local without an offset), the end left
+    out; or the days `from=` and `to=`, the last one included.
     """
-    start = _moment(query.get("from", ""), zone, is_end=False)
-    end = _moment(query.get("to", ""), zone, is_end=True)
+    start = _day(query.get("from", ""), zone) or _moment(query.get("start", ""), zone)
+    end = _day(query.get("to", ""), zone, days_later=1) or _moment(query.get("end", ""), zone)
     if start is not None:
         end = end or now
         start = max(start, end - timedelta(days=MAX_DAYS))
@@ -95,15 +102,28 @@ def preset_period(preset: str, *, zone: ZoneInfo, now: datetime) -> Period:
     return Period(start=start, end=now, zone=zone, preset=preset)
 
 
-def _moment(text: str, zone: ZoneInfo, *, is_end: bool) -> datetime | None:
+def _day(text: str, zone: ZoneInfo, *, days_later: int = 0) -> datetime | None:
     try:
-        if len(text) == len("YYYY-MM-DD"):
-            day = date.fromisoformat(text)
-            return first_instant(day + _DAY if is_end else day, zone)
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+        day = date.fromisoformat(text)
+        return first_instant(day + timedelta(days=days_later), zone) if _is_plain(day.year) else None
     except (ValueError, OverflowError):
         return None
+
+
+def _moment(text: str, zone: ZoneInfo) -> datetime | None:
+    try:
+        # A plus sign that was not escaped arrives as a space.
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        return None
+    if not _is_plain(moment.year):
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _is_plain(year: int) -> bool:
+    """The calendar's ends have no days around them."""
+    return date.min.year + 2 < year < date.max.year - 2
 
 
 def _floor(moment: datetime, step: timedelta, zone: ZoneInfo) -> datetime:

@@ -22,10 +22,11 @@ from billing.event_store import INGEST_LOCK_ID
 MAX_EVENTS_PER_STEP = 50_000
 HOUR = timedelta(hours=1)
 
+_IS_ERROR = "ending NOT IN ('completed', 'client_left')"
 # What each event adds to a row, by column of analytics_usagehour.
 _FACTS = {
     "requests": "count(*)",
-    "errors": "count(*) FILTER (WHERE ending NOT IN ('completed', 'client_left'))",
+    "errors": f"count(*) FILTER (WHERE {_IS_ERROR})",
     "estimated_requests": "count(*) FILTER (WHERE is_estimated)",
     "prompt_tokens": "sum(input_tokens + cached_input_tokens + cache_write_tokens"
     " + audio_input_tokens + image_input_tokens)",
@@ -34,21 +35,24 @@ _FACTS = {
     "charge_usd": "sum(charge_usd)",
     "cost_usd": "sum(cost_usd)",
 }
+_MONEY = frozenset({"charge_usd", "cost_usd"})
 _COLUMNS = ", ".join(_FACTS)
 _SUMS_OF_EVENTS = ", ".join(f"{fact} AS {column}" for column, fact in _FACTS.items())
 _SUMS_OF_SUMS = ", ".join(f"sum({column})" for column in _FACTS)
 _ADDED = ", ".join(f"{column} = kept.{column} + EXCLUDED.{column}" for column in _FACTS)
 
-# The rows that an event counts in: one for each dimension, one for each of its tags.
-_PLACES = """CROSS JOIN LATERAL (
+# The rows that an event counts in: one for each dimension, one for each of its tags, one if it failed.
+_PLACES = f"""CROSS JOIN LATERAL (
     VALUES ('organization', ''), ('project', project_id::text), ('key', key_id::text),
            ('model', model), ('provider', provider)
     UNION ALL
     SELECT 'tag', unnest(CASE WHEN cardinality(tags) = 0 THEN ARRAY['']::varchar[] ELSE tags END)
+    UNION ALL
+    SELECT 'cause', COALESCE(NULLIF(error_code, ''), ending) WHERE {_IS_ERROR}
 ) AS place (dimension, value)"""
 _TIMES = """CROSS JOIN LATERAL (VALUES ('duration', duration_ms), ('first_token', first_token_ms))
     AS taken (measure, taken_ms)"""
-_IS_TIMED = "ending = 'completed' AND taken_ms IS NOT NULL AND dimension <> 'tag'"
+_IS_TIMED = "ending = 'completed' AND taken_ms IS NOT NULL AND dimension NOT IN ('tag', 'cause')"
 _BUCKET = "width_bucket(taken_ms, %(bounds_ms)s::float8[])"
 
 _ADD_USAGE = f"""
@@ -130,14 +134,11 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Whose events between which edges: slot n lies from edge n to edge n + 1.
-
-    `key_ids` narrows it to those keys, for people who may not see the whole organization.
-    """
+    """Whose events between which edges: slot n lies from edge n to edge n + 1; None means every value."""
 
     organization_id: UUID
     edges: tuple[datetime, ...]
-    key_ids: tuple[UUID, ...] | None = None
+    values: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +177,11 @@ def read_usage(span: Span, dimensions: Sequence[Dimension]) -> list[UsageCell]:
     return [UsageCell(dimension, value, slot, _sums(facts)) for dimension, value, slot, *facts in rows]
 
 
-def read_latency(span: Span) -> list[LatencyCell]:
-    """How many completed requests of each slot fell into which bucket; call it within `one_snapshot`."""
-    dimension = Dimension.ORGANIZATION if span.key_ids is None else Dimension.KEY
+def read_latency(span: Span, dimension: Dimension) -> list[LatencyCell]:
+    """How many completed requests of each slot fell into which bucket; call it within `one_snapshot`.
+
+    `dimension` is neither tag nor cause: a request may have several of the first.
+    """
     rows = _read(_READ_LATENCY, span, [dimension])
     return [LatencyCell(slot, measure, bucket, int(requests)) for slot, measure, bucket, requests in rows]
 
@@ -209,7 +212,11 @@ def rebuild(*, since: datetime, until: datetime) -> None:
         raise ValueError("since and until must be whole hours")
     with transaction.atomic():
         watermark = RollupWatermark.objects.select_for_update().first()
-        span = {"since": since, "until": until, "up_to": watermark.sequence if watermark else 0}
+        span: dict[str, Any] = {
+            "since": since,
+            "until": until,
+            "up_to": watermark.sequence if watermark else 0,
+        }
         with connection.cursor() as cursor:
             for table in ("analytics_usagehour", "analytics_latencyhour"):
                 cursor.execute(f"DELETE FROM {table} WHERE hour >= %(since)s AND hour < %(until)s", span)
@@ -244,10 +251,10 @@ def _locked_watermark() -> RollupWatermark | None:
 def _read(statement: str, span: Span, dimensions: Sequence[Dimension]) -> list[tuple[Any, ...]]:
     start, end = span.edges[0], span.edges[-1]
     watermark = RollupWatermark.objects.values_list("sequence", flat=True).first()
-    parameters = {
+    parameters: dict[str, Any] = {
         "organization_id": span.organization_id,
         "dimensions": [dimension.value for dimension in dimensions],
-        "values": None if span.key_ids is None else [str(key_id) for key_id in span.key_ids],
+        "values": None if span.values is None else list(span.values),
         "edges": list(span.edges),
         "cut_hours": sorted({_hour_of(edge) for edge in span.edges if edge != _hour_of(edge)}),
         "start": start,
@@ -257,12 +264,13 @@ def _read(statement: str, span: Span, dimensions: Sequence[Dimension]) -> list[t
     }
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def _sums(facts: Sequence[Any]) -> Sums:
-    *counts, charge_usd, cost_usd = facts
-    return Sums(*map(int, counts), charge_usd=charge_usd, cost_usd=cost_usd)
+    named: dict[str, Any] = dict(zip(_FACTS, facts, strict=True))
+    counts = {name: int(fact) for name, fact in named.items() if name not in _MONEY}
+    return Sums(**named | counts)
 
 
 def _hour_of(moment: datetime) -> datetime:

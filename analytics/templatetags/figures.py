@@ -1,7 +1,8 @@
 """Filters that turn values into words. The rules are in `analytics.figures` and `billing.money`."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from django import template
 from django.utils import timezone
@@ -9,7 +10,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from analytics import figures
-from analytics.viewer import zone_named
 from billing.money import format_usd, format_usd_short
 
 register = template.Library()
@@ -64,7 +64,7 @@ def moment(when: datetime | None, time_zone: str = "UTC") -> str | SafeString:
     """A `<time>` on the clock of the viewer's zone; in full on hover."""
     if when is None:
         return figures.NO_FIGURE
-    zone = zone_named(time_zone)
+    zone = ZoneInfo(time_zone or "UTC")
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         when.isoformat(),
@@ -78,7 +78,6 @@ def ago(when: datetime | None) -> str | SafeString:
     """A `<time>` as `4 min ago`; in full on hover."""
     if when is None:
         return "never"
-    zone = zone_named("UTC")
     words = figures.ago(when, now=timezone.now())
-    title = figures.clock_exact(when, zone)
+    title = figures.clock_exact(when, UTC)
     return format_html('<time datetime="{}" title="{}">{}</time>', when.isoformat(), title, words)

@@ -1,4 +1,4 @@
-"""An organization and events of it, written as ingestion writes them."""
+"""Events of alice's organization, as ingestion stores them."""
 
 import uuid
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from accounts.models import ApiKey, Organization, Person, Project
-from accounts.services import issue_key, sign_up_organization
+from accounts.models import ApiKey, Organization
 from billing.models import UsageEvent
+from tests.people import Somebody
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -18,42 +18,25 @@ Record = Callable[..., UsageEvent]
 
 
 @pytest.fixture
-def alice(db: None) -> Person:
-    return Person.objects.create_user("alice@example.com", "a long enough password", name="Alice")
+def organization(alice: Somebody) -> Organization:
+    return alice.organization
 
 
 @pytest.fixture
-def charlie(db: None) -> Person:
-    """The stranger: signed up, and a member of nothing of alice's."""
-    return Person.objects.create_user("charlie@example.com", "a long enough password", name="Charlie")
+def key(alice: Somebody) -> ApiKey:
+    return alice.key_row
 
 
 @pytest.fixture
-def organization(alice: Person) -> Organization:
-    return sign_up_organization(person=alice, name="Alice's team")
-
-
-@pytest.fixture
-def project(organization: Organization) -> Project:
-    return organization.projects.get()
-
-
-@pytest.fixture
-def key(organization: Organization, project: Project, alice: Person) -> ApiKey:
-    key, _ = issue_key(organization=organization, project=project, created_by=alice, name="First")
-    return key
-
-
-@pytest.fixture
-def record(organization: Organization, project: Project, key: ApiKey) -> Record:
-    """Store one completed request of 7 tokens in and 10 out for $0.000031, unless told otherwise."""
+def record(alice: Somebody) -> Record:
+    """Store one completed request of alice's key: 7 tokens in, 10 out, $0.000031, unless told otherwise."""
 
     def store(at: datetime = NOON, **changes: Any) -> UsageEvent:
         values = {
             "id": uuid.uuid4(),
-            "organization_id": organization.pk,
-            "project_id": project.pk,
-            "key_id": key.pk,
+            "organization_id": alice.organization.pk,
+            "project_id": alice.project.pk,
+            "key_id": alice.key_row.pk,
             "request_id": "req-1",
             "route": "/v0/chat/completions",
             "requested_model": "fake/echo",

@@ -1,5 +1,6 @@
 """Sums through the rollups are the sums of the events, whatever the zone and wherever the watermark."""
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -162,6 +163,17 @@ def test_errors_are_all_endings_but_completed_and_left(organization: Organizatio
     assert (cell.sums.requests, cell.sums.errors) == (6, 4)
 
 
+def test_a_failed_request_counts_under_its_cause(organization: Organization, record: Record) -> None:
+    record(ending="refused", error_code="budget_exceeded")
+    record(ending="cut")
+    record(ending="completed")
+    roll_up()
+
+    rows = UsageHour.objects.filter(dimension=Dimension.CAUSE)
+
+    assert {row.value: row.requests for row in rows} == {"budget_exceeded": 1, "cut": 1}
+
+
 def test_a_span_of_some_keys_sees_no_other_key(
     organization: Organization, key: ApiKey, record: Record
 ) -> None:
@@ -169,12 +181,12 @@ def test_a_span_of_some_keys_sees_no_other_key(
     record(key_id=organization.pk)
     roll_up()
     record(key_id=organization.pk)
-    span = Span(organization.pk, (NOON, NOON + timedelta(hours=1)), key_ids=(key.pk,))
+    span = Span(organization.pk, (NOON, NOON + timedelta(hours=1)), values=(str(key.pk),))
 
     [cell] = read_usage(span, [Dimension.KEY])
 
     assert (cell.value, cell.sums.requests) == (str(key.pk), 1)
-    assert sum(cell.requests for cell in read_latency(span) if cell.measure == "duration") == 1
+    assert sum(cell.requests for cell in read_latency(span, Dimension.KEY) if cell.measure == "duration") == 1
 
 
 def test_another_organization_is_never_in_the_sums(organization: Organization, record: Record) -> None:
@@ -194,7 +206,7 @@ def test_latency_buckets_hold_each_completed_request_once(
     _roll_up_only(rolled_up, traffic)
     span = Span(organization.pk, (FIRST, FIRST + timedelta(days=5, minutes=30), LAST))
 
-    cells = read_latency(span)
+    cells = read_latency(span, Dimension.ORGANIZATION)
 
     completed = [event for event in traffic if event.ending == "completed"]
     counted: Counter[str] = Counter()
@@ -239,6 +251,6 @@ def _sum_by_place(traffic: list[UsageEvent], edges: tuple[datetime, ...]) -> Cou
 
 
 def _slots(moment: datetime, edges: tuple[datetime, ...]) -> Iterator[int]:
-    for slot, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for slot, (low, high) in enumerate(itertools.pairwise(edges)):
         if low <= moment < high:
             yield slot

@@ -1,0 +1,55 @@
+"""Live pages: a WebSocket on which the members of an organization hear of recorded requests.
+
+What is sent is made by `billing.announcements`; nothing is read from the database but the membership.
+"""
+
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+from accounts.permissions import Action
+from accounts.tenancy import Tenant, find_tenant
+from billing.announcements import group_of
+
+NOT_A_MEMBER = 4404
+
+
+class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """Forwards announcements to one browser; closes with 4404 for everyone but members."""
+
+    group: str = ""
+    own_key_ids: frozenset[str] | None = None
+
+    async def connect(self) -> None:
+        # A browser is told the code only of a socket that was opened.
+        await self.accept()
+        slug = self.scope["url_route"]["kwargs"]["slug"]
+        tenant = await database_sync_to_async(find_tenant)(self.scope.get("user"), slug)
+        if tenant is None:
+            await self.close(code=NOT_A_MEMBER)
+            return
+        self.own_key_ids = await database_sync_to_async(_own_key_ids)(tenant)
+        self.group = group_of(tenant.organization.pk)
+        await self.channel_layer.group_add(self.group, self.channel_name)
+
+    async def disconnect(self, code: int) -> None:
+        if self.group:
+            await self.channel_layer.group_discard(self.group, self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **_: Any) -> None:
+        """Browsers have nothing to say here."""
+
+    async def usage_recorded(self, message: dict[str, Any]) -> None:
+        events = message["events"]
+        if self.own_key_ids is not None:
+            events = [event for event in events if event["key_id"] in self.own_key_ids]
+        if events:
+            await self.send_json({"events": events})
+
+
+def _own_key_ids(tenant: Tenant) -> frozenset[str] | None:
+    """The keys whose requests this person may see; None for all of the organization."""
+    if tenant.may(Action.VIEW_SPEND):
+        return None
+    return frozenset(str(key.pk) for key in tenant.keys())
