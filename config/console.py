@@ -1,4 +1,4 @@
-"""The settings of everything but the data plane: pages, sign-in, mail, worker and admin.
+"""The settings of everything but the data plane: pages, sign-in, mail, worker, admin, `make run`.
 
 Declared here with default, unit and description; `config.env` fills it from the environment.
 The data plane's own are in `gateway.settings`.
@@ -59,3 +59,13 @@ class ConsoleSettings:
     log_level: str = _setting(
         "INFO", "Least severe log line that is written.", choices=("DEBUG", "INFO", "WARNING", "ERROR")
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedSettings:
+    """What `make run` is told: where it keeps its things and on which ports it listens."""
+
+    var_dir: str = _setting("var", "Folder of all data, logs and generated secrets.")
+    port: int = _setting(8000, "Port of the gateway and the pages.", maximum=65_535)
+    simulator_port: int = _setting(8001, "Port of the simulated provider.", maximum=65_535)
+    simulator_invoice_calls: int = _setting(200_000, "Calls that the simulator's invoice remembers.")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 from urllib.parse import urlsplit
 
-from config.console import ConsoleSettings
+from config.console import ConsoleSettings, EmbeddedSettings
 from gateway.settings import GatewaySettings
 
 PREFIX = "FAREBOX_"
@@ -35,7 +35,7 @@ TEST_DEFAULTS = {
     "FAREBOX_SECRET_KEY": "only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEF",
 }
 
-_Settings = TypeVar("_Settings", GatewaySettings, ConsoleSettings)
+_Settings = TypeVar("_Settings", GatewaySettings, ConsoleSettings, EmbeddedSettings)
 
 
 class WrongSetting(ValueError):
@@ -63,6 +63,11 @@ def console_settings(environment: Mapping[str, str] = os.environ) -> ConsoleSett
     return settings
 
 
+def embedded_settings(environment: Mapping[str, str] = os.environ) -> EmbeddedSettings:
+    """What the embedded default is told; raises WrongSetting."""
+    return _read(EmbeddedSettings, environment)
+
+
 def or_exit(read: Callable[[], _Settings]) -> _Settings:
     """The settings, or the end of this process with one line that names the wrong variable."""
     try:
@@ -88,6 +93,10 @@ def render_reference() -> str:
             "## Pages, sign-in, mail and worker",
             "",
             *_table(ConsoleSettings),
+            "",
+            "## `make run`",
+            "",
+            *_table(EmbeddedSettings),
             "",
         ]
     )
