@@ -93,8 +93,10 @@ _RULES = {
                  WHERE occurred_at >= %(since)s
                    AND (charge_usd <> 0 OR (cost_usd <> 0 AND NOT is_own_credential))) e
           FULL JOIN (SELECT t.id, t.organization_id,
-                            sum(CASE a.kind WHEN 'prepaid_credit' THEN -n.amount_usd ELSE 0 END) AS charge_usd,
-                            sum(CASE a.kind WHEN 'provider_payable' THEN n.amount_usd ELSE 0 END) AS owed_usd
+                            sum(CASE a.kind WHEN 'prepaid_credit' THEN -n.amount_usd ELSE 0 END)
+                                AS charge_usd,
+                            sum(CASE a.kind WHEN 'provider_payable' THEN n.amount_usd ELSE 0 END)
+                                AS owed_usd
                        FROM billing_ledgertransfer t
                        JOIN billing_ledgerentry n ON n.transfer_id = t.id
                        JOIN billing_ledgeraccount a ON a.id = n.account_id

@@ -110,7 +110,7 @@ def _model(entry: Entry, provider: str) -> ModelListing:
         context_window_tokens=entry.count("context_window_tokens"),
         max_output_tokens=entry.count("max_output_tokens"),
         capabilities=capabilities,
-        created=entry.day("created"),
+        created=entry.day("created") if entry.has("created") else prices[0].starts_on,
         prices=prices,
         is_free=prices[-1].price.input == 0,
     )
