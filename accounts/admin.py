@@ -33,7 +33,7 @@ class ReadOnly:
 
 class MembershipInline(ReadOnly, TabularInline):  # type: ignore[misc]  # unfold has no types
     model = Membership
-    fields = ("person", "role", "created_at")
+    fields = readonly_fields = ("person", "role", "created_at")
     extra = 0
 
 

@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import services
 from accounts.errors import AccountsRefusal
@@ -69,7 +69,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def team(request: HttpRequest, slug: str) -> HttpResponse:
     tenant = tenant_of(request, slug)
     context = {
@@ -131,7 +131,7 @@ def leave(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def organization_settings(request: HttpRequest, slug: str) -> HttpResponse:
     tenant = tenant_of(request, slug)
     form = OrganizationNameForm(initial={"name": tenant.organization.name})
