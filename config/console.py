@@ -26,7 +26,9 @@ class ConsoleSettings:
         choices=("production", "embedded", "test"),
     )
     public_url: str = _setting("http://127.0.0.1:8000", "Where people and clients reach this house.")
-    allowed_hosts: tuple[str, ...] = _setting(("127.0.0.1", "localhost"), "Host names that pages answer to.")
+    allowed_hosts: tuple[str, ...] = _setting(
+        ("127.0.0.1", "localhost"), "Further host names, beside the public one, that pages answer to."
+    )
     key_pepper_id: str = _setting("1", "Names the key pepper in use, so that it can be rotated.")
     simulator_url: str = field(
         default="",

@@ -30,7 +30,7 @@ FAREBOX_ADMIN_IS_SERVED = CONSOLE.admin_is_served or not IS_PRODUCTION
 
 SECRET_KEY = CONSOLE.secret_key
 DEBUG = False
-ALLOWED_HOSTS = list(CONSOLE.allowed_hosts)
+ALLOWED_HOSTS = [*CONSOLE.allowed_hosts, urlsplit(CONSOLE.public_url).hostname or ""]
 CSRF_TRUSTED_ORIGINS = [CONSOLE.public_url]
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
