@@ -1,5 +1,30 @@
-"""Pages and management routes of gateway."""
+"""Pages of keys and providers. The data plane's routes are in `gateway.asgi`."""
 
-from django.urls.resolvers import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from gateway import key_views, provider_views, welcome_views
+
+urlpatterns = [
+    path("o/<slug:slug>/welcome/", welcome_views.first_key, name="first_key"),
+    path("o/<slug:slug>/keys/", key_views.keys, name="keys"),
+    path("o/<slug:slug>/keys/new/", key_views.key_new, name="key_new"),
+    path("o/<slug:slug>/keys/<uuid:key_id>/", key_views.key_detail, name="key_detail"),
+    path("o/<slug:slug>/keys/<uuid:key_id>/limits/", key_views.key_limits, name="key_limits"),
+    path("o/<slug:slug>/keys/<uuid:key_id>/revoke/", key_views.key_revoke, name="key_revoke"),
+    path("o/<slug:slug>/providers/", provider_views.providers, name="providers"),
+    path(
+        "o/<slug:slug>/providers/<uuid:connection_id>/delete/",
+        provider_views.provider_disconnect,
+        name="provider_disconnect",
+    ),
+    path(
+        "o/<slug:slug>/providers/<uuid:connection_id>/models/",
+        provider_views.model_declare,
+        name="model_declare",
+    ),
+    path(
+        "o/<slug:slug>/providers/<uuid:connection_id>/models/<uuid:model_id>/delete/",
+        provider_views.model_remove,
+        name="model_remove",
+    ),
+]

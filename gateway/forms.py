@@ -1,0 +1,249 @@
+"""The forms of the key and provider pages. They check with the same rules as the services."""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.conf import settings
+from django.utils import timezone
+
+from accounts import rules
+from accounts.errors import AccountsRefusal
+from accounts.models import ApiKey, Project
+from accounts.tenancy import Tenant
+from billing.models import USD_DECIMALS, USD_DIGITS, Budget
+from billing.price_book import load_price_book
+from billing.services import MAX_AMOUNT_USD
+from gateway.connection_rules import (
+    MAX_API_KEY_CHARACTERS,
+    MAX_MODEL_CHARACTERS,
+    MAX_PRICE_USD,
+    MAX_PROVIDER_CHARACTERS,
+    MAX_WINDOW_TOKENS,
+    OWN_ENDPOINT,
+)
+from gateway.models import MAX_BASE_URL_CHARACTERS, PRICE_DECIMALS, PRICE_DIGITS
+from gateway.snippets import SIMULATOR
+
+DATETIME_LOCAL = "%Y-%m-%dT%H:%M"
+MAX_LIST_CHARACTERS = 20_000
+RENEWALS = (
+    (Budget.Window.DAY, "every day"),
+    (Budget.Window.WEEK, "every week"),
+    (Budget.Window.MONTH, "every month"),
+    (Budget.Window.TOTAL, "never"),
+)
+
+_Checked = TypeVar("_Checked")
+
+
+class KeyLimitsForm(forms.Form):
+    """What a key may do and spend; an empty field sets no limit."""
+
+    requests_per_minute = forms.IntegerField(
+        label="Requests per minute", required=False, min_value=1, max_value=rules.MAX_RATE
+    )
+    tokens_per_minute = forms.IntegerField(
+        label="Tokens per minute", required=False, min_value=1, max_value=rules.MAX_TOKENS_PER_MINUTE
+    )
+    concurrent_requests = forms.IntegerField(
+        label="Requests at once", required=False, min_value=1, max_value=rules.MAX_RATE
+    )
+    budget_usd = forms.DecimalField(
+        label="Budget in US dollars",
+        required=False,
+        min_value=0,
+        max_value=MAX_AMOUNT_USD,
+        max_digits=USD_DIGITS,
+        decimal_places=USD_DECIMALS,
+        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
+    )
+    budget_window = forms.ChoiceField(
+        label="Budget renews", choices=RENEWALS, initial=Budget.Window.MONTH, required=False
+    )
+    allowed_models = forms.CharField(
+        label="Allowed models",
+        required=False,
+        max_length=MAX_LIST_CHARACTERS,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        help_text="As in openai/gpt-5 or openai/*, separated by commas or lines. Empty: all models.",
+    )
+
+    def clean_budget_window(self) -> str:
+        return self.cleaned_data["budget_window"] or Budget.Window.MONTH
+
+    def clean_allowed_models(self) -> list[str] | None:
+        return _checked(rules.checked_models, _items(self.cleaned_data["allowed_models"]) or None)
+
+
+class NewKeyForm(KeyLimitsForm):
+    """A new key. The project is asked for where there are several; moments are the viewer's."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=rules.MAX_NAME_CHARACTERS,
+        help_text="What it is for, as in Nightly reports.",
+    )
+    project = forms.ModelChoiceField(label="Project", queryset=Project.objects.none(), empty_label=None)
+    expires_at = forms.DateTimeField(
+        label="Expires",
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=DATETIME_LOCAL),
+    )
+    default_tags = forms.CharField(
+        label="Default tags",
+        required=False,
+        max_length=MAX_LIST_CHARACTERS,
+        help_text="Separated by commas; each request of this key wears them.",
+    )
+
+    field_order = ("name", "project", "budget_usd", "budget_window")
+
+    def __init__(self, data: Any = None, *, tenant: Tenant, time_zone: str) -> None:
+        super().__init__(data, initial={"project": tenant.projects().first()})
+        self._zone = ZoneInfo(time_zone)
+        projects = self.fields["project"]
+        assert isinstance(projects, forms.ModelChoiceField)
+        projects.queryset = tenant.projects()
+        if len(projects.queryset) == 1:
+            projects.widget = projects.hidden_widget()
+        self.fields["expires_at"].help_text = f"On the clock of {time_zone}. Empty: never."
+
+    def full_clean(self) -> None:
+        with timezone.override(self._zone):
+            super().full_clean()
+
+    def clean_name(self) -> str:
+        return _checked(rules.checked_name, self.cleaned_data["name"])
+
+    def clean_expires_at(self) -> Any:
+        expires_at = self.cleaned_data["expires_at"]
+        _checked(rules.check_expiry, expires_at)
+        return expires_at
+
+    def clean_default_tags(self) -> list[str]:
+        return _checked(rules.checked_tags, _items(self.cleaned_data["default_tags"]))
+
+
+class FirstKeyForm(forms.Form):
+    """One click: the name is a suggestion."""
+
+    name = forms.CharField(label="Name of the key", max_length=rules.MAX_NAME_CHARACTERS, initial="First key")
+
+    def clean_name(self) -> str:
+        return _checked(rules.checked_name, self.cleaned_data["name"])
+
+
+class ConnectionForm(forms.Form):
+    """Credentials for a provider of the price book, or an endpoint of one's own."""
+
+    provider = forms.ChoiceField(label="Provider")
+    name = forms.CharField(
+        label="Name of your endpoint",
+        required=False,
+        max_length=MAX_PROVIDER_CHARACTERS,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text="What comes after @ in model names, as in my-model@in-house. "
+        f"Only for an endpoint of your own; empty: {OWN_ENDPOINT}.",
+    )
+    base_url = forms.CharField(
+        label="Base URL",
+        required=False,
+        max_length=MAX_BASE_URL_CHARACTERS,
+        widget=forms.URLInput(attrs={"autocomplete": "off", "placeholder": "https://models.example.com/v1"}),
+        help_text="Empty: the provider's own.",
+    )
+    api_key = forms.CharField(
+        label="API key",
+        required=False,
+        max_length=MAX_API_KEY_CHARACTERS,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="Stored encrypted and never shown again.",
+    )
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data)
+        provider = self.fields["provider"]
+        assert isinstance(provider, forms.ChoiceField)
+        provider.choices = _provider_choices()
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("provider") == OWN_ENDPOINT:
+            cleaned["provider"] = cleaned.get("name") or OWN_ENDPOINT
+        elif cleaned.get("name"):
+            self.add_error("name", "Choose 'Your own endpoint' to give it a name, or leave the name empty.")
+        return cleaned
+
+
+class DeclaredModelForm(forms.Form):
+    """A model of an own endpoint with its price. The prices have no default: zero is stated, not assumed."""
+
+    model = forms.CharField(label="Model", max_length=MAX_MODEL_CHARACTERS, help_text="As requests name it.")
+    upstream_name = forms.CharField(
+        label="Name at the endpoint",
+        required=False,
+        max_length=MAX_MODEL_CHARACTERS,
+        help_text="Empty: the same.",
+    )
+    context_window_tokens = forms.IntegerField(
+        label="Context window in tokens", min_value=1, max_value=MAX_WINDOW_TOKENS, initial=128_000
+    )
+    max_output_tokens = forms.IntegerField(
+        label="Most output tokens", min_value=1, max_value=MAX_WINDOW_TOKENS, initial=4_096
+    )
+    input_usd_per_million = forms.DecimalField(
+        label="US dollars per million input tokens",
+        min_value=0,
+        max_value=MAX_PRICE_USD,
+        max_digits=PRICE_DIGITS,
+        decimal_places=PRICE_DECIMALS,
+        help_text="Enter 0 if it costs nothing.",
+    )
+    output_usd_per_million = forms.DecimalField(
+        label="US dollars per million output tokens",
+        min_value=0,
+        max_value=MAX_PRICE_USD,
+        max_digits=PRICE_DIGITS,
+        decimal_places=PRICE_DECIMALS,
+        help_text="Enter 0 if it costs nothing.",
+    )
+
+
+def limits_form_of(key: ApiKey, budget: Budget | None) -> KeyLimitsForm:
+    """The form filled with what binds the key."""
+    return KeyLimitsForm(
+        initial={
+            "requests_per_minute": key.requests_per_minute,
+            "tokens_per_minute": key.tokens_per_minute,
+            "concurrent_requests": key.concurrent_requests,
+            "budget_usd": _plain(budget.amount_usd) if budget else None,
+            "budget_window": budget.window if budget else Budget.Window.MONTH,
+            "allowed_models": "\n".join(key.allowed_models or ()),
+        }
+    )
+
+
+def _provider_choices() -> Sequence[tuple[str, str]]:
+    hidden = set() if settings.FAREBOX_SIMULATOR_URL else {SIMULATOR}
+    offered = [each for slug, each in load_price_book().providers.items() if slug not in hidden]
+    known = sorted(((each.slug, each.name) for each in offered), key=lambda choice: choice[1].lower())
+    return [*known, (OWN_ENDPOINT, "Your own endpoint (OpenAI-compatible)")]
+
+
+def _plain(amount_usd: Decimal) -> str:
+    """The amount without an exponent and without zeros at its end, as people type it."""
+    return format(amount_usd.normalize(), "f")
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.replace("\n", ",").split(",") if item.strip()]
+
+
+def _checked(check: Callable[[Any], _Checked], value: Any) -> _Checked:
+    try:
+        return check(value)
+    except AccountsRefusal as refusal:
+        raise forms.ValidationError(str(refusal)) from refusal

@@ -1,0 +1,160 @@
+"""Pages of API keys: list, create, detail, change and revoke.
+
+A secret is in the answer to the POST that created it and nowhere else. None of these pages is cached.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.db.models import F
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+import accounts.services
+from accounts.context import time_zone_of
+from accounts.errors import AccountsRefusal
+from accounts.models import ApiKey
+from accounts.permissions import Action
+from accounts.tenancy import Tenant, tenant_of
+from billing.errors import BillingError
+from billing.models import Budget
+from gateway import services
+from gateway.budget_bars import bars_of_keys
+from gateway.counters import read_running
+from gateway.forms import KeyLimitsForm, NewKeyForm, limits_form_of
+from gateway.key_rows import key_row, key_rows, recent_days, usage_of_key
+from gateway.snippets import first_model, snippets_for
+
+
+@never_cache
+@login_required
+@require_GET
+def keys(request: HttpRequest, slug: str) -> HttpResponse:
+    tenant, days = tenant_of(request, slug), recent_days(time_zone_of(request))
+    found = tenant.keys().order_by(F("revoked_at").desc(nulls_first=True), "-created_at")
+    context = {
+        "keys": key_rows(tenant.organization, found, days=days),
+        "may_create": tenant.may(Action.CREATE_KEY),
+        "new_href": reverse("key_new", args=[slug]),
+        "period_text": days.period_text,
+        "as_of": days.as_of,
+    }
+    return render(request, "gateway/keys.html", context)
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def key_new(request: HttpRequest, slug: str) -> HttpResponse:
+    tenant, time_zone = tenant_of(request, slug), time_zone_of(request)
+    tenant.require(Action.CREATE_KEY)
+    form = NewKeyForm(request.POST or None, tenant=tenant, time_zone=time_zone)
+    if form.is_valid():
+        try:
+            key, secret = services.issue_key(
+                organization=tenant.organization,
+                person=tenant.person,
+                time_zone=time_zone,
+                **form.cleaned_data,
+            )
+        except (AccountsRefusal, BillingError) as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            return render(request, "gateway/key_created.html", _created(tenant, key, secret))
+    context = {"form": form, "cancel_href": reverse("keys", args=[slug])}
+    return render(request, "gateway/key_new.html", context)
+
+
+@never_cache
+@login_required
+@require_GET
+def key_detail(request: HttpRequest, slug: str, key_id: UUID) -> HttpResponse:
+    tenant = tenant_of(request, slug)
+    key = tenant.key(key_id)
+    return _detail_page(request, tenant, key, limits_form_of(key, _budget_of(tenant, key)))
+
+
+@never_cache
+@login_required
+@require_POST
+def key_limits(request: HttpRequest, slug: str, key_id: UUID) -> HttpResponse:
+    tenant = tenant_of(request, slug)
+    key, form = tenant.key(key_id), KeyLimitsForm(request.POST)
+    tenant.require(Action.MANAGE_KEYS)
+    if form.is_valid():
+        try:
+            services.update_key(key=key, time_zone=time_zone_of(request), **form.cleaned_data)
+        except (AccountsRefusal, BillingError) as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            messages.success(request, f"The limits of {key.name} are saved and hold within a second.")
+            return redirect("key_detail", slug, key_id)
+    return _detail_page(request, tenant, key, form)
+
+
+@never_cache
+@login_required
+@require_POST
+def key_revoke(request: HttpRequest, slug: str, key_id: UUID) -> HttpResponse:
+    tenant = tenant_of(request, slug)
+    key = tenant.key(key_id)
+    if not tenant.may_change(key):
+        raise PermissionDenied(Action.MANAGE_KEYS.label)
+    accounts.services.revoke_key(key=key)
+    messages.success(request, f"{key.name} is revoked: requests with it are refused within a second.")
+    return redirect("key_detail", slug, key_id)
+
+
+def _created(tenant: Tenant, key: ApiKey, secret: str) -> dict[str, Any]:
+    slug = tenant.organization.slug
+    model = first_model(tenant.organization, allowed_models=key.allowed_models)
+    return {
+        "key_id": key.pk,
+        "key_name": key.name,
+        "secret": secret,
+        "snippets": snippets_for(secret, model=model),
+        "detail_href": reverse("key_detail", args=[slug, key.pk]),
+        "keys_href": reverse("keys", args=[slug]),
+    }
+
+
+def _detail_page(request: HttpRequest, tenant: Tenant, key: ApiKey, form: KeyLimitsForm) -> HttpResponse:
+    organization, days = tenant.organization, recent_days(time_zone_of(request))
+    bars = bars_of_keys(organization, [key.pk], now=days.as_of).get(key.pk, ())
+    usage = usage_of_key(organization, key, days=days)
+    row = key_row(
+        key,
+        slug=organization.slug,
+        now=days.as_of,
+        budget=next(iter(bars), None),
+        spend_usd=usage.spend_usd,
+    )
+    may_change_limits = tenant.may(Action.MANAGE_KEYS) and row.revoked_at is None
+    place = [organization.slug, key.pk]
+    context = {
+        "key": row,
+        "spend_usd": usage.spend_usd,
+        "requests": usage.requests,
+        "errors": usage.errors,
+        "requests_href": usage.requests_href,
+        "period_text": days.period_text,
+        "as_of": days.as_of,
+        "budgets": bars,
+        "limits_form": form if may_change_limits else None,
+        "limits_action": reverse("key_limits", args=place),
+        "may_manage": tenant.may_change(key) and row.revoked_at is None,
+        "revoke_action": reverse("key_revoke", args=place),
+        "running_requests": read_running(organization.pk, key.pk) if key.concurrent_requests else None,
+    }
+    return render(request, "gateway/key_detail.html", context)
+
+
+def _budget_of(tenant: Tenant, key: ApiKey) -> Budget | None:
+    budgets = Budget.objects.filter(scope=Budget.Scope.KEY, scope_id=key.pk)
+    return tenant.scoped(budgets).order_by("window").first()
