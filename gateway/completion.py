@@ -26,7 +26,8 @@ from gateway.router import Router
 from gateway.running import Running, RunningRequests, recovery_event
 from gateway.trace import CLIENT_LEFT_STATUS, Trace
 from gateway.upstream import UpstreamStream
-from gateway.wire.chat import ChatRequest, ParseLimits, parse_chat_request
+from gateway.wire.chat import ParseLimits, parse_chat_request
+from gateway.wire.chat_request import ChatRequest
 from gateway.wire.shapes import ChatAnswer
 
 logger = logging.getLogger(__name__)
@@ -62,8 +63,9 @@ class Completions:
         try:
             trace.policy = policy = await self.callers.identify(incoming.headers)
             trace.request = request = parse_chat_request(incoming.body, limits=self.limits)
-            targets, need = self.router.route(request, policy)
-            running = await self._admit(trace, policy, request, need)
+            route = self.router.route(request, policy)
+            trace.requested_provider = route.requested_provider
+            running = await self._admit(trace, policy, request, route.need)
         except GatewayError as error:
             self.running.refuse(trace, error)
             await delivery.refuse(error, trace)
@@ -71,7 +73,7 @@ class Completions:
         call = _Call(trace, delivery, running, incoming.body)
         try:
             forwarded = incoming.forwarded_headers()
-            answering = await self.attempts.first_answer(targets, trace, extra_headers=forwarded)
+            answering = await self.attempts.first_answer(route.targets, trace, extra_headers=forwarded)
             await self._relay(answering, call)
             self._settle(call, status=200, ending="completed")
         except GatewayError as error:

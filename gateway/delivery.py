@@ -65,6 +65,7 @@ class Delivery:
             routing=trace.attempts,
             latency_ms=round(trace.now_ms),
         )
+        trace.note_head()
         headers = [
             (b"content-type", b"application/json"),
             *_identity_headers(trace),
@@ -77,6 +78,7 @@ class Delivery:
         """Send the head of an event stream; gives what turns chunks into this client's bytes."""
         trace = running.trace
         assert trace.request is not None, "a request that is served has been parsed"
+        trace.note_head()
         headers = [
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-cache"),

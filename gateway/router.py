@@ -4,6 +4,7 @@ The choosing itself is pure and lies in `gateway.routing`; here it meets the pri
 operator's connections and the key's own.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
 from billing.price_book import PriceBook
@@ -12,9 +13,19 @@ from gateway.catalogue import Catalogue
 from gateway.limits import Need
 from gateway.policy import Policy
 from gateway.policy_store import PolicyStore
+from gateway.routing.grammar import parse_selector
 from gateway.routing.select import choose_targets
 from gateway.routing.target import Offer, Target
-from gateway.wire.chat import ChatRequest
+from gateway.wire.chat_request import ChatRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The targets in the order they are tried, the most that any can cost, and the provider asked for."""
+
+    targets: tuple[Target, ...]
+    need: Need
+    requested_provider: str | None
 
 
 class Router:
@@ -41,15 +52,15 @@ class Router:
             return offer.model, 0
         return listing.name, int(datetime.combine(listing.created, time.min, UTC).timestamp())
 
-    def route(self, request: ChatRequest, policy: Policy) -> tuple[tuple[Target, ...], Need]:
-        """The targets in the order they are tried, and the most that any of them can cost.
+    def route(self, request: ChatRequest, policy: Policy) -> Route:
+        """Where this request may go.
 
         Raises InvalidModel, ModelNotFound, ModelBlocked, NoPrice and their kin; nothing is held yet.
         """
-        targets = choose_targets(
-            request, catalogue=self.catalogue(policy), policy=policy, limit=self._attempts_limit
-        )
-        return targets, need_of(request, targets)
+        catalogue = self.catalogue(policy)
+        targets = choose_targets(request, catalogue=catalogue, policy=policy, limit=self._attempts_limit)
+        selector = parse_selector(request.model, known_providers=catalogue)
+        return Route(targets, need_of(request, targets), selector.provider)
 
 
 def need_of(request: ChatRequest, targets: tuple[Target, ...]) -> Need:

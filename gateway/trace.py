@@ -18,7 +18,7 @@ from gateway.identifiers import new_request_id
 from gateway.limits import Need, Standing
 from gateway.policy import Policy
 from gateway.routing.target import Target
-from gateway.wire.chat import ChatRequest
+from gateway.wire.chat_request import ChatRequest
 from gateway.wire.shapes import Attempt, Reading
 
 EVENT_VERSION = 1
@@ -54,6 +54,7 @@ class Trace:
     dropped_params: tuple[str, ...] = ()
     first_token_ms: float | None = None
     upstream_ms: float = 0.0
+    head_overhead_ms: float | None = None
     finish_reason: str = ""
 
     @property
@@ -67,8 +68,14 @@ class Trace:
 
     @property
     def overhead_ms(self) -> float:
-        """What we added so far: everything but waiting for providers."""
+        """What we added until the answer's head went out: everything but waiting for providers."""
+        if self.head_overhead_ms is not None:
+            return self.head_overhead_ms
         return max(0.0, self.now_ms - self.upstream_ms)
+
+    def note_head(self) -> None:
+        """The answer's head goes out now; what comes after is the provider's time or the client's."""
+        self.head_overhead_ms = self.overhead_ms
 
     @property
     def provider(self) -> str:

@@ -261,6 +261,8 @@ def house(
             connection=fake,
             model="dear",
             upstream_name="ten-chunks",
+            context_window_tokens=128_000,
+            max_output_tokens=4_096,
             input_usd_per_million=Decimal(50),
             output_usd_per_million=Decimal(100),
         )
