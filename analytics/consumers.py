@@ -52,4 +52,4 @@ def _own_key_ids(tenant: Tenant) -> frozenset[str] | None:
     """The keys whose requests this person may see; None for all of the organization."""
     if tenant.may(Action.VIEW_SPEND):
         return None
-    return frozenset(str(key.pk) for key in tenant.keys())
+    return frozenset(str(key_id) for key_id in tenant.keys().values_list("pk", flat=True))

@@ -4,10 +4,11 @@ Each short form has an exact one, which pages show on hover and in the detail.
 """
 
 from datetime import datetime, tzinfo
+from itertools import pairwise
 
 NO_FIGURE = "\N{EN DASH}"
 
-_SECOND_MS, _MINUTE_MS = 1_000, 60_000
+_UNITS_SECONDS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def count_short(count: int) -> str:
@@ -32,17 +33,22 @@ def plural(count: int, noun: str) -> str:
 
 
 def milliseconds(duration_ms: float | None) -> str:
-    """`0.8 ms`, `820 ms`, `1.42 s`, `3 min 5 s`; a dash for none."""
+    """`0.8 ms`, `820 ms`, `1.42 s`, `12.4 s`, `3 min 5 s`, `9 d 4 h`; a dash for none."""
     if duration_ms is None:
         return NO_FIGURE
-    if duration_ms < 10:
+    if duration_ms < 9.95:
         return f"{duration_ms:.1f} ms"
-    if duration_ms < _SECOND_MS:
+    if duration_ms < 999.5:
         return f"{duration_ms:.0f} ms"
-    if duration_ms < _MINUTE_MS:
-        return f"{duration_ms / _SECOND_MS:.3g} s"
-    minutes, rest_ms = divmod(duration_ms, _MINUTE_MS)
-    return f"{minutes:.0f} min {rest_ms // _SECOND_MS:.0f} s"
+    seconds = duration_ms / 1_000
+    if seconds < 59.95:
+        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+    whole_seconds = round(seconds)
+    for (large, large_seconds), (small, small_seconds) in pairwise(_UNITS_SECONDS):
+        if whole_seconds >= large_seconds:
+            count, rest = divmod(whole_seconds, large_seconds)
+            return f"{count:,} {large} {rest // small_seconds} {small}"
+    return f"{whole_seconds} s"
 
 
 def percent(share: float | None) -> str:

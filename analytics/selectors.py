@@ -27,8 +27,8 @@ NOTHING = Sums()
 _BEFORE_SLOT = 0
 _FACTS = {
     "requests": Count("*"),
-    "errors": Count("*", filter=~Q(ending__in=GOOD_ENDINGS)),
-    "estimated_requests": Count("*", filter=Q(is_estimated=True)),
+    "errors": Count("id", filter=~Q(ending__in=GOOD_ENDINGS)),
+    "estimated_requests": Count("id", filter=Q(is_estimated=True)),
     **{
         name: Coalesce(Cast(reduce(add, (Sum(column) for column in columns)), BigIntegerField()), 0)
         for name, columns in {

@@ -1,5 +1,12 @@
-"""Pages and management routes of analytics."""
+"""Pages of analytics."""
 
-from django.urls.resolvers import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from analytics import request_views, views
+
+urlpatterns = [
+    path("", views.landing, name="landing"),
+    path("o/<slug:slug>/", views.overview, name="overview"),
+    path("o/<slug:slug>/requests/", request_views.requests, name="requests"),
+    path("o/<slug:slug>/requests/<uuid:event_id>/", request_views.request_detail, name="request"),
+]

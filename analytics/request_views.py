@@ -1,0 +1,131 @@
+"""The request log and the page of one request."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import NoReverseMatch, reverse
+from django.views.decorators.http import require_safe
+
+from accounts.permissions import Action
+from analytics import conversation, request_rows, request_story
+from analytics.models import Dimension, UsageHour
+from analytics.request_filters import NAMES, RequestFilters, group_of_query, request_filters_of
+from analytics.rollups import HOUR, Sums
+from analytics.seen import PERIOD_PARAMETERS, Seen, seen_by
+from analytics.selectors import total_of_filters, total_of_group
+from billing import selectors as billing_selectors
+from billing.models import UsageEvent
+
+MAX_CHOICES = 200
+
+
+@login_required
+@require_safe
+def requests(request: HttpRequest, slug: str) -> HttpResponse:
+    """The requests of a period that pass the filters, newest first, with their sum."""
+    seen = seen_by(request, slug)
+    filters = request_filters_of(
+        seen.parameters,
+        only_key_ids=seen.only_key_ids,
+        start=seen.period.start,
+        end=seen.period.end,
+    )
+    page = billing_selectors.events(
+        seen.tenant.organization, filters=filters, older=seen.parameters.get("older", "")
+    )
+    names = seen.names()
+    context = seen.frame() | {
+        "rows": [request_rows.request_row(event, slug=slug, key_names=names) for event in page.events],
+        "total": _total(seen, filters),
+        "chips": request_rows.chips(seen.parameters, path=seen.path, names=names),
+        "filters": seen.parameters,
+        "choices": _choices(seen),
+        "kept_period": [
+            (name, seen.parameters[name]) for name in PERIOD_PARAMETERS if seen.parameters.get(name)
+        ],
+        "older_href": seen.with_parameters(older=page.older) if page.older else "",
+        "newest_href": seen.with_parameters() if seen.parameters.get("older") else "",
+        "clear_href": seen.with_parameters(NAMES),
+        "longer_href": seen.with_parameters(PERIOD_PARAMETERS, range="30d"),
+        "is_filtered": any(seen.parameters.get(name) for name in NAMES),
+        "public_url": settings.FAREBOX_PUBLIC_URL,
+    }
+    return render(request, "analytics/requests.html", context)
+
+
+@login_required
+@require_safe
+def request_detail(request: HttpRequest, slug: str, event_id: UUID) -> HttpResponse:
+    """One request: what happened, what it used and cost, what bound it, and its messages if stored."""
+    seen = seen_by(request, slug)
+    event = billing_selectors.event(seen.tenant.organization, event_id)
+    if event is None or (seen.only_key_ids is not None and event.key_id not in seen.only_key_ids):
+        raise Http404("The organization has no such request.")
+    may_read = seen.tenant.may(Action.VIEW_BODIES)
+    body = billing_selectors.bodies_of(event)
+    bodies = conversation.open_bodies(seen.tenant.organization, body) if may_read else None
+    asked = bodies.request if bodies else None
+    names = seen.names()
+    context = {
+        "event": event,
+        "row": request_rows.request_row(event, slug=slug, key_names=names),
+        "project_name": names.get(str(event.project_id), ""),
+        "key_href": _address("key_detail", slug, event.key_id),
+        "ledger_href": _address("ledger_transfer", slug, event.id) if _is_in_ledger(seen, event) else "",
+        "steps": request_story.timeline(event),
+        "attempts": request_story.attempts(event),
+        "tokens": request_story.tokens(event),
+        "cost_parts": request_story.cost_parts(event),
+        "limits": request_story.limits(event),
+        "messages_of_request": bodies.messages if bodies else (),
+        "has_bodies": body is not None,
+        "may_read_bodies": may_read,
+        "raw": request_story.as_json(event),
+        "curl": request_story.as_curl(event, public_url=settings.FAREBOX_PUBLIC_URL, body=asked),
+        "session_href": seen.requests_path,
+    }
+    return render(request, "analytics/request.html", context)
+
+
+def _total(seen: Seen, filters: RequestFilters) -> Sums:
+    """The sum of what passes: through the rollups where one of their groups is asked for."""
+    organization = seen.tenant.organization
+    group = group_of_query(seen.parameters)
+    if group is None or seen.only_key_ids is not None:
+        return total_of_filters(organization, filters=filters)
+    dimension, value = group
+    return total_of_group(
+        organization, dimension=dimension, value=value, start=seen.period.start, end=seen.period.end
+    )
+
+
+def _choices(seen: Seen) -> dict[str, list[tuple[str, str]]]:
+    """What the form offers: keys and projects by name, and the models, providers and tags of the period."""
+    hours = UsageHour.objects.filter(hour__gt=seen.period.start - HOUR, hour__lt=seen.period.end)
+    offered = [Dimension.MODEL, Dimension.PROVIDER, Dimension.TAG, Dimension.CAUSE]
+    if seen.only_key_ids is not None:
+        offered = []
+    found = seen.tenant.scoped(hours.filter(dimension__in=offered)).exclude(value="")
+    pairs = found.order_by("dimension", "value").values_list("dimension", "value").distinct()[:MAX_CHOICES]
+    choices: dict[str, list[tuple[str, str]]] = {
+        "keys": [(str(key.pk), f"{key.name} …{key.last_four}") for key in seen.tenant.keys()[:MAX_CHOICES]],
+        "projects": [(str(project.pk), project.name) for project in seen.tenant.projects()[:MAX_CHOICES]],
+        "endings": list(UsageEvent.Ending.choices),
+    }
+    for dimension, value in pairs:
+        choices.setdefault(f"{dimension}s", []).append((value, value))
+    return choices
+
+
+def _is_in_ledger(seen: Seen, event: UsageEvent) -> bool:
+    return bool(seen.ledger_path) and event.charge_usd > 0
+
+
+def _address(name: str, *arguments: object) -> str:
+    try:
+        return reverse(name, args=arguments)
+    except NoReverseMatch:
+        return ""
