@@ -92,18 +92,16 @@ class PooledTransport(httpx.AsyncBaseTransport):
             is_fresh = connection.is_fresh
             if is_fresh:
                 await self._open(connection, request, timeout.get("connect"))
-            exchange = connection.send(message, request, timeout)
+            answer = connection.send(message, request, timeout)
             try:
-                await exchange.head()
+                await answer.head()
             except BaseException as exc:
-                if is_fresh or exchange.has_bytes or not isinstance(exc, _CONNECTION_ENDED):
-                    exchange.abandon()
+                if is_fresh or answer.has_bytes or not isinstance(exc, _CONNECTION_ENDED):
+                    answer.abandon()
                     raise
                 connection = origin.replace(connection)
             else:
-                return httpx.Response(
-                    exchange.status, headers=exchange.headers, stream=exchange, request=request
-                )
+                return httpx.Response(answer.status, headers=answer.headers, stream=answer, request=request)
 
     async def aclose(self) -> None:
         self._is_closed = True

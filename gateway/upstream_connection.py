@@ -1,4 +1,4 @@
-"""One connection to an upstream, and the exchange of one request and its answer over it.
+"""One connection to an upstream, and the answer that arrives on it.
 
 Deadlines, back-pressure, and who owns the connection when. The bytes are read by gateway.http1; which
 connection serves which request is decided in gateway.transport.
@@ -19,10 +19,10 @@ _NEVER: Final = float("inf")
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection and, until its answer has arrived, the exchange that it carries.
+    """One connection, which answers one request at a time.
 
-    Owned by the task that acquired it until a request is sent, then by the exchange, then by its pool. It
-    tells the pool through `on_free` that an answer has arrived and another request may be sent, and through
+    Owned by the task that acquired it until a request is sent, then by the answer until it has arrived, then
+    by its pool. It tells the pool through `on_free` that another request may be sent, and through
     `on_closed`, once, that it is gone.
     """
 
@@ -38,7 +38,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser = AnswerParser(limits)
         self._deadline = _Deadline(self._on_deadline)
         self._transport: asyncio.Transport | None = None
-        self._exchange: Exchange | None = None
+        self._answer: UpstreamAnswer | None = None
         self._is_reading_paused = self._is_writing_paused = False
 
     @property
@@ -49,44 +49,44 @@ class UpstreamConnection(asyncio.Protocol):
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    def send(self, message: bytes, request: httpx.Request, timeout: TimeoutSeconds) -> "Exchange":
-        exchange = self._exchange = Exchange(self, request, timeout)
+    def send(self, message: bytes, request: httpx.Request, timeout: TimeoutSeconds) -> "UpstreamAnswer":
+        answer = self._answer = UpstreamAnswer(self, request, timeout)
         self._parser.begin(is_bodyless=request.method == "HEAD")
         if self._transport is None or self._transport.is_closing():
             self.connection_lost(None)
         else:
             self._transport.write(message)
-        return exchange
+        return answer
 
     def expire_after(self, idle_seconds: float) -> None:
         self._deadline.set(idle_seconds)
 
     def await_server(self) -> None:
-        """The exchange's reader waits: from now on the server's time runs."""
-        if self._exchange is not None:
+        """The answer's reader waits: from now on the server's time runs."""
+        if self._answer is not None:
             phase = "write" if self._is_writing_paused else "read"
-            self._deadline.set(self._exchange.timeout.get(phase))
+            self._deadline.set(self._answer.timeout.get(phase))
 
     def resume_reading(self) -> None:
-        """The exchange's reader has taken something out of the buffer."""
+        """The answer's reader has taken all that was buffered."""
         if self._is_reading_paused and self._transport is not None and not self._transport.is_closing():
             self._is_reading_paused = False
             self._transport.resume_reading()
 
     def fail(self, error: httpx.TransportError) -> None:
-        """Cut the connection. An exchange keeps its slot until the exchange's owner has seen the error."""
+        """Cut the connection. An answer in flight keeps the slot until its owner has seen the error."""
         if self._transport is not None:
             self._transport.abort()
-        if self._exchange is None:
+        if self._answer is None:
             self.close()
         else:
-            self._exchange.fail(error)
+            self._answer.fail(error)
 
     def close(self) -> None:
         if self.is_closed:
             return
         self.is_closed = True
-        self._exchange = None
+        self._answer = None
         self._deadline.cancel()
         if self._transport is not None:
             self._transport.abort()
@@ -98,19 +98,19 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        exchange, parser = self._exchange, self._parser
-        if exchange is None:  # Nobody asked: whatever this is, it must not answer the next request.
+        answer, parser = self._answer, self._parser
+        if answer is None:  # Nobody asked: whatever this is, it must not answer the next request.
             self.close()
             return
         body = parser.feed(data)
-        exchange.take(parser.status, parser.headers, body)
+        answer.take(parser.status, parser.headers, body)
         if parser.is_complete:
-            self._finish(exchange)
+            self._finish(answer)
         elif parser.failure is not None:
             self.fail(httpx.RemoteProtocolError(parser.failure))
-        elif exchange.is_waiting:
+        elif answer.is_waiting:
             self.await_server()
-        elif exchange.unread_bytes > self._limits.buffered_bytes and not self._is_reading_paused:
+        elif answer.unread_bytes > self._limits.buffered_bytes and not self._is_reading_paused:
             self._is_reading_paused = True
             cast(asyncio.Transport, self._transport).pause_reading()
 
@@ -118,15 +118,15 @@ class UpstreamConnection(asyncio.Protocol):
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        exchange, parser = self._exchange, self._parser
-        if exchange is None:
+        answer, parser = self._answer, self._parser
+        if answer is None:
             self.close()
         elif exc is not None:
             self.fail(httpx.ReadError(f"the connection broke ({type(exc).__name__})"))
         else:
             parser.end()
             if parser.failure is None:
-                self._finish(exchange)
+                self._finish(answer)
             else:
                 self.fail(httpx.RemoteProtocolError(parser.failure))
 
@@ -135,32 +135,31 @@ class UpstreamConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_writing_paused = False
-        if self._exchange is not None and self._exchange.is_waiting:
+        if self._answer is not None and self._answer.is_waiting:
             self.await_server()
 
-    def _finish(self, exchange: "Exchange") -> None:
-        """The answer has arrived: what is unread of it stays with the exchange."""
-        self._exchange = None
-        exchange.complete()
+    def _finish(self, answer: "UpstreamAnswer") -> None:
+        """All of the answer has arrived; what is unread of it stays with it."""
+        self._answer = None
+        answer.complete()
         transport = cast(asyncio.Transport, self._transport)
         if self._parser.is_reusable and self.is_open and not transport.get_write_buffer_size():
-            self.resume_reading()
             self._on_free(self)
         else:
             self.close()
 
     def _on_deadline(self) -> None:
-        if self._exchange is None:
+        if self._answer is None:
             self.close()
-        elif self._exchange.is_waiting:
+        elif self._answer.is_waiting:
             if self._is_writing_paused:
                 self.fail(httpx.WriteTimeout("the server did not take the request in time"))
             else:
                 self.fail(httpx.ReadTimeout("the server sent nothing for too long"))
 
 
-class Exchange(httpx.AsyncByteStream):
-    """One request and the answer to it, which the caller reads as a stream."""
+class UpstreamAnswer(httpx.AsyncByteStream):
+    """The answer to one request, which the caller reads as a stream."""
 
     def __init__(
         self, connection: UpstreamConnection, request: httpx.Request, timeout: TimeoutSeconds
@@ -171,9 +170,8 @@ class Exchange(httpx.AsyncByteStream):
         self.has_bytes = False
         self.unread_bytes = 0
         self._request = request
-        self._connection: UpstreamConnection | None = (
-            connection  # Until the answer has arrived or is given up.
-        )
+        # None when the answer has arrived, or is given up.
+        self._connection: UpstreamConnection | None = connection
         self._chunks: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None

@@ -35,15 +35,22 @@ async def test_a_connection_is_used_again() -> None:
 async def test_the_newest_idle_connection_is_used_first_so_that_the_others_can_expire() -> None:
     async def script(conversation: Conversation) -> None:
         while await conversation.request():
-            await conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % conversation.number)
+            await conversation.send(CHUNKED_HEAD)
+            if len(upstream.requests) < 3:
+                await endings[conversation.number].wait()
+            await conversation.send(b"1\r\n%d\r\n" % conversation.number + LAST_CHUNK)
 
+    endings = {1: asyncio.Event(), 2: asyncio.Event()}
     async with scripted_upstream(script) as upstream, pooled() as transport:
         first = await transport.handle_async_request(post(upstream.url))
         second = await transport.handle_async_request(post(upstream.url))
-        await body_of(first)
-        last = await body_of(second)
+        endings[2].set()
+        bodies = [await body_of(second)]
+        endings[1].set()
+        bodies.append(await body_of(first))
 
-        assert [await call(transport, upstream.url) for _ in range(3)] == [last] * 3
+        assert bodies == [b"2", b"1"]
+        assert [await call(transport, upstream.url) for _ in range(3)] == [b"1"] * 3
 
 
 async def test_origins_do_not_share_connections() -> None:
@@ -176,6 +183,16 @@ async def test_an_answer_not_read_to_its_end_takes_its_connection_with_it() -> N
             await anext(chunks)
 
 
+async def test_a_closed_answer_gives_nothing_more_although_it_had_arrived() -> None:
+    async with scripted_upstream(answering(OK)) as upstream, pooled() as transport:
+        response = await transport.handle_async_request(post(upstream.url))
+        await response.aclose()
+
+        with pytest.raises(httpx.StreamClosed):
+            await anext(aiter(response.stream))
+        assert transport.occupancy() == PoolOccupancy(connections=1, idle=1, waiting=0)
+
+
 async def test_a_request_that_finds_no_free_connection_gives_up_and_harms_nobody() -> None:
     release = asyncio.Event()
 
@@ -257,6 +274,24 @@ async def test_closing_the_transport_ends_everything_that_is_in_flight() -> None
                 await late
         await until(lambda: upstream.open_now == 0)
         assert transport.occupancy() == NOTHING_OPEN
+
+
+async def test_a_connection_being_opened_as_the_transport_closes_is_closed_too() -> None:
+    async def slow(host: str, port: int, *, policy: EgressPolicy, is_encrypted: bool) -> Sequence[str]:
+        await has_closed.wait()
+        return ["127.0.0.1"]
+
+    has_closed = asyncio.Event()
+    async with scripted_upstream(answering(OK)) as upstream, pooled(resolve=slow) as transport:
+        opening = asyncio.create_task(call(transport, upstream.url))
+        await until(lambda: transport.occupancy().connections == 1)
+        await transport.aclose()
+        has_closed.set()
+
+        with pytest.raises(httpx.ConnectError):
+            await opening
+        assert transport.occupancy() == NOTHING_OPEN
+        await until(lambda: (upstream.opened, upstream.open_now) == (1, 0))
 
 
 async def moody(conversation: Conversation) -> None:

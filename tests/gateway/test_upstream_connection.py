@@ -27,7 +27,9 @@ from tests.gateway.scripted_upstream import OK, Conversation, answering, scripte
 async def test_each_read_has_its_own_time() -> None:
     async def script(conversation: Conversation) -> None:
         await conversation.request()
-        await conversation.send(CHUNKED_HEAD)
+        for piece in (CHUNKED_HEAD[:9], CHUNKED_HEAD[9:20], CHUNKED_HEAD[20:]):
+            await asyncio.sleep(0.15)
+            await conversation.send(piece)
         for _ in range(10):
             await asyncio.sleep(0.05)
             await conversation.send(b"1\r\na\r\n")
@@ -67,7 +69,8 @@ async def test_a_server_that_does_not_take_the_request_is_given_up() -> None:
 
     async with scripted_upstream(script) as upstream, pooled() as transport:
         with pytest.raises(httpx.WriteTimeout):
-            await call(transport, upstream.url, content=bytes(20_000_000), write=0.1)
+            async with asyncio.timeout(10):
+                await call(transport, upstream.url, content=bytes(20_000_000), write=0.1, read=None)
 
         assert transport.occupancy() == NOTHING_OPEN
 
