@@ -21,6 +21,7 @@ MAX_BIGINT = 2**63 - 1
 MAX_INTEGER = 2**31 - 1
 MAX_SMALLINT = 2**15 - 1
 MAX_TAGS = 100
+YEARS = range(2000, 2200)
 
 Count = Annotated[int, Meta(ge=0, le=MAX_BIGINT)]
 Moment = Annotated[datetime, Meta(tz=True)]
@@ -115,12 +116,12 @@ _decoder = msgspec.json.Decoder(Arrival)
 def parse_arrival(content: bytes) -> Arrival:
     """The event. Raises MalformedEvent saying what is wrong and where."""
     try:
-        if _ESCAPED_NUL in content:
-            # PostgreSQL stores no NUL, neither in text nor in jsonb.
-            return msgspec.convert(_without_nul(msgspec.json.decode(content)), Arrival)
-        return _decoder.decode(content)
+        arrival = _decoded(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise MalformedEvent(str(exc)) from exc
+    if arrival.at.year not in YEARS:
+        raise MalformedEvent(f"The year {arrival.at.year} is out of range - at `$.at`")
+    return arrival
 
 
 def row_of(arrival: Arrival) -> dict[str, Any]:
@@ -146,6 +147,13 @@ def row_of(arrival: Arrival) -> dict[str, Any]:
     for name in _TEXT_COLUMNS:
         row[name] = (getattr(arrival, name) or "")[: _MAX_CHARACTERS[name]]
     return row
+
+
+def _decoded(content: bytes) -> Arrival:
+    if _ESCAPED_NUL in content:
+        # PostgreSQL stores no NUL, neither in text nor in jsonb.
+        return msgspec.convert(_without_nul(msgspec.json.decode(content)), Arrival)
+    return _decoder.decode(content)
 
 
 def _without_nul(value: Any) -> Any:
