@@ -15,7 +15,7 @@ import hiredis
 from gateway.admission import hold_key, hold_record
 from gateway.limits import Hold, UsageRecord
 from gateway.policy import shard_prefix
-from gateway.redis_pipeline import RedisAway, RedisPipeline, Script
+from gateway.redis_pipeline import Argument, RedisAway, RedisPipeline, Script
 from gateway.settings import GatewaySettings
 from gateway.settlement import settlement_of_record, settlement_script
 
@@ -72,7 +72,7 @@ class LeaseKeeper:
             keys = [f"{prefix}holds", hold_key(hold.shard, hold.request_id)]
             keys.extend(check.key for check in hold.checks if check.kind == "c")
             record = hold_record(hold, reading())
-            arguments = [hold.request_id.hex, round(self._lease_seconds * 1000), record]
+            arguments: list[Argument] = [hold.request_id.hex, round(self._lease_seconds * 1000), record]
             renewals.append(renewal_script.run(self._redis, keys, arguments))
         await asyncio.gather(*renewals)
 

@@ -65,7 +65,7 @@ class RedisPipeline:
             self._loop.call_soon(self._flush)
             if self._protocol is None:
                 self._loop.call_later(self._call_timeout_seconds, self._expire_queue)
-        self._packed.append(hiredis.pack_command(tuple(command)))
+        self._packed.append(_packed(command))
         self._queued.append(future)
         return future
 
@@ -152,7 +152,7 @@ class RedisPipeline:
                 ssl=ssl.create_default_context() if is_tls else None,
             )
         for command in _greeting(options):
-            reply = await protocol.exchange(hiredis.pack_command(command))
+            reply = await protocol.exchange(_packed(command))
             if isinstance(reply, hiredis.ReplyError):
                 protocol.transport.abort()
                 raise RedisAway(f"Redis refused {command[0]}")
@@ -236,6 +236,11 @@ class Script:
             if not str(exc).startswith("NOSCRIPT"):
                 raise
         return await redis.submit(self.whole_call(keys, arguments))
+
+
+def _packed(command: Sequence[Argument]) -> bytes:
+    # The stub says that a command is a tuple of one; any length is meant.
+    return cast(bytes, hiredis.pack_command(cast("tuple[Argument]", tuple(command))))
 
 
 def _greeting(options: dict[str, Any]) -> list[tuple[str | int, ...]]:

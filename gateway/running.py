@@ -45,9 +45,9 @@ class Running:
 
         A provider that gave no output is not paid for, unless it was the client who left.
         """
-        if self.meter.has_report or self.trace.first_token_ms is not None:
-            return self.meter.reading()
-        return self.meter.reading() if has_client_left and self.trace.was_sent else None
+        reading = self.meter.reading()
+        is_owed = not reading.is_estimated or self.meter.has_output
+        return reading if is_owed or (has_client_left and self.trace.was_sent) else None
 
 
 class RunningRequests:

@@ -49,7 +49,8 @@ class Spool:
     def _open(self) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{os.getpid()}-{os.urandom(4).hex()}.jsonl"
-        file = path.open("ab", opener=lambda name, flags: os.open(name, flags, 0o600))
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+        file = os.fdopen(descriptor, "ab")
         _lock(file)
         self._file = file
         return file
