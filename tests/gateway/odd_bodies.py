@@ -1,0 +1,103 @@
+"""Bodies that look hostile and are honest: the other side of each bound of the corpus."""
+
+from tests.gateway.chat_bodies import GOOD, USER, body, nested, part, said, schema, tool
+
+ODD_BUT_HONEST: list[tuple[str, bytes]] = [
+    ("blanks around", b"\n " + GOOD + b"\r\n"),
+    ("minus zero", GOOD[:-1] + b',"temperature":-0}'),
+    ("prototype key", body(__proto__={"admin": True})),
+    ("class key", body(__class__="x")),
+    ("surrogate pair", rb'{"model":"m","messages":[{"role":"user","content":"\ud83d\ude00"}]}'),
+    ("escaped quote and colon in text", said({"role": "user", "content": '{"a":"b","a":"c"}\\"'})),
+    ("text that names nul", said({"role": "user", "content": "\\u0000"})),
+    ("text of quotes as escapes", rb'{"model":"m","messages":[{"role":"user","content":"\u0022x\u0022"}]}'),
+    ("model with a path", body(model="../x")),
+    ("model of 1024 characters", body(model="m" * 1024)),
+    ("empty text", said({"role": "user", "content": ""})),
+    ("developer role", said({"role": "developer", "content": "x"})),
+    (
+        "assistant that only calls",
+        said(
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": "c", "type": "function", "function": {"name": "f", "arguments": "not json"}}
+                ],
+            }
+        ),
+    ),
+    ("assistant that only refuses", said({"role": "assistant", "content": None, "refusal": "no"})),
+    ("tool answer", said({"role": "tool", "tool_call_id": "c", "content": "42"})),
+    ("function answer without content", said({"role": "function", "name": "f", "content": None})),
+    ("2048 messages", body(messages=[USER] * 2048)),
+    ("image by url", part(type="image_url", image_url={"url": "https://example.com/a.png"})),
+    ("image as data", part(type="image_url", image_url={"url": "data:image/png;base64,iVBORw0KGgo="})),
+    ("audio", part(type="input_audio", input_audio={"data": "UklGRg==", "format": "wav"})),
+    ("file", part(type="file", file={"file_id": "file-1"})),
+    ("refusal part", said({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]})),
+    ("empty tools", body(tools=[])),
+    ("128 tools", body(tools=[tool(f"f{i}") for i in range(128)])),
+    (
+        "recursive reference",
+        body(tools=[tool(parameters={"type": "object", "properties": {"a": {"$ref": "#"}}})]),
+    ),
+    ("expensive pattern", body(tools=[tool(parameters={"type": "string", "pattern": "(a+)+$"})])),
+    ("schema of 16 levels", body(tools=[tool(parameters=schema(16))])),
+    ("choice none without tools", body(tool_choice="none")),
+    ("choice auto without tools", body(tool_choice="auto")),
+    ("empty format", body(response_format={})),
+    ("empty stop list", body(stop=[])),
+    ("4 stops", body(stop=["a", "b", "c", "d"])),
+    ("stop of 256 characters", body(stop="x" * 256)),
+    ("max_tokens 1", body(max_tokens=1)),
+    ("max_tokens 2^31-1", body(max_tokens=2**31 - 1)),
+    ("caps that agree", body(max_tokens=5, max_completion_tokens=5)),
+    ("n 1", body(n=1)),
+    ("n 8", body(n=8)),
+    ("temperature 0", body(temperature=0)),
+    ("temperature 2", body(temperature=2)),
+    ("temperature 2.0", body(temperature=2.0)),
+    ("top_p 0", body(top_p=0)),
+    ("top_p 1", body(top_p=1)),
+    ("penalties at the ends", body(frequency_penalty=-2, presence_penalty=2)),
+    ("top_logprobs 20", body(logprobs=True, top_logprobs=20)),
+    ("300 biases", body(logit_bias={str(i): -100 for i in range(300)})),
+    ("seed at its lowest", body(seed=-(2**63))),
+    ("seed at its highest", body(seed=2**63 - 1)),
+    (
+        "everything null",
+        body(
+            **dict.fromkeys(
+                [
+                    "temperature",
+                    "max_tokens",
+                    "n",
+                    "stop",
+                    "tools",
+                    "tags",
+                    "user",
+                    "stream",
+                    "stream_options",
+                    "response_format",
+                    "reasoning",
+                    "metadata",
+                    "fallbacks",
+                    "plugins",
+                    "extra_body",
+                ]
+            )
+        ),
+    ),
+    ("unknown field", body(shiny_new_thing={"a": [1]})),
+    ("20 tags", body(tags=[str(i) for i in range(20)])),
+    ("tag of 64 characters", body(tags=["t" * 64])),
+    ("tag with markup", body(tags=["<script>", "=cmd|'/C calc'!A0", "{{7*7}}", "${jndi:x}"])),
+    ("depth 64", nested(64)),
+    ("100000 commas in text", said({"role": "user", "content": "," * 300_000})),
+    ("brackets in text", said({"role": "user", "content": "[{" * 200_000})),
+    ("quotes and brackets in text", said({"role": "user", "content": '\\"[{' * 60_000})),
+    ("one letter 100000 times", said({"role": "user", "content": "a" * 100_000})),
+    ("a million blanks", said({"role": "user", "content": " " * 1_000_000})),
+    ("100000 joined emoji", said({"role": "user", "content": "\U0001f469\u200d\U0001f680" * 100_000})),
+]
