@@ -6,6 +6,7 @@ people are switched off, not deleted, because the ledger names them.
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
@@ -15,7 +16,8 @@ from unfold.admin import ModelAdmin, TabularInline
 from accounts import services
 from accounts.models import ApiKey, Membership, Organization, Person, Project
 
-admin.site.unregister(Group)
+# Roles are in accounts.permissions, and nobody but its owner changes an address.
+admin.site.unregister([Group, EmailAddress])
 
 
 class ReadOnly:
@@ -35,12 +37,14 @@ class MembershipInline(ReadOnly, TabularInline):  # type: ignore[misc]  # unfold
     model = Membership
     fields = readonly_fields = ("person", "role", "created_at")
     extra = 0
+    hide_title = True
 
 
 class ProjectInline(ReadOnly, TabularInline):  # type: ignore[misc]
     model = Project
     fields = ("name", "mode", "requests_per_minute", "tokens_per_minute", "concurrent_requests")
     extra = 0
+    hide_title = True
 
 
 @admin.register(Organization)

@@ -4,14 +4,34 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
+from django.http import HttpRequest
 
-from accounts import rules
+from accounts import rules, services
 from accounts.errors import AccountsRefusal
+from accounts.models import Person
 from accounts.permissions import Role
 
 
 def _time_zone_choices() -> list[tuple[str, str]]:
     return [("", "As my browser tells"), *((zone, zone.replace("_", " ")) for zone in rules.time_zones())]
+
+
+class SignUpForm(forms.Form):
+    """What is asked beside e-mail address and password; django-allauth's form extends it."""
+
+    name = forms.CharField(
+        label="Your name",
+        required=False,
+        max_length=rules.MAX_NAME_CHARACTERS,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    field_order = ("name", "email", "password1")
+
+    def clean_name(self) -> str:
+        return _checked(_optional_name, self.cleaned_data["name"])
+
+    def signup(self, request: HttpRequest, user: Person) -> None:
+        services.update_profile(person=user, name=self.cleaned_data["name"], time_zone="")
 
 
 class OrganizationNameForm(forms.Form):
@@ -55,7 +75,11 @@ class ProfileForm(forms.Form):
     )
 
     def clean_name(self) -> str:
-        return _checked(lambda name: rules.checked_name(name, is_required=False), self.cleaned_data["name"])
+        return _checked(_optional_name, self.cleaned_data["name"])
+
+
+def _optional_name(name: str) -> str:
+    return rules.checked_name(name, is_required=False)
 
 
 def _checked(check: Callable[[str], str], value: Any) -> str:

@@ -167,6 +167,7 @@ class ApiKey(Limits):
     default_tags = models.JSONField(default=list, blank=True)
 
     class Meta:
+        verbose_name = "API key"
         ordering = ["-created_at"]
 
     def __str__(self) -> str:

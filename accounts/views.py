@@ -175,11 +175,16 @@ def stream_cut(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _name_organization(request: HttpRequest, *, is_first: bool) -> HttpResponse:
     person = _person(request)
-    form = OrganizationNameForm(request.POST or None, initial={"name": f"{person.get_short_name()}'s team"})
+    form = OrganizationNameForm(request.POST or None, initial={"name": _suggested_name(person)})
     if form.is_valid():
         organization = services.sign_up_organization(person=person, name=form.cleaned_data["name"])
         return redirect("first_key", organization.slug)
     return render(request, "accounts/welcome.html", {"form": form, "is_first": is_first})
+
+
+def _suggested_name(person: Person) -> str:
+    name = person.get_short_name()
+    return f"{name[:1].upper()}{name[1:]}'s team"
 
 
 def _switched(request: HttpRequest, slug: str) -> tuple[Tenant, bool]:

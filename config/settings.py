@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from config.env import console_settings, gateway_settings, or_exit
@@ -117,7 +118,8 @@ CACHES = {
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [GATEWAY.redis_url], "prefix": "channels"},
+        # The layer waits up to 5 s for a message; redis-py's own limit for one read is 5 s as well.
+        "CONFIG": {"hosts": [{"address": GATEWAY.redis_url, "socket_timeout": 30}], "prefix": "channels"},
     }
 }
 
@@ -174,6 +176,7 @@ LOGIN_REDIRECT_URL = reverse_lazy("welcome")
 ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.SignUpForm"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = CONSOLE.email_verification or ("mandatory" if IS_PRODUCTION else "optional")
 ACCOUNT_EMAIL_CONFIRMATION_EXPIRE_DAYS = 1
@@ -182,7 +185,7 @@ ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(CONSOLE.public_url).scheme
-ACCOUNT_RATE_LIMITS = {"login": "20/h/ip", "login_failed": "20/h/ip,10/h/key"}
+ACCOUNT_RATE_LIMITS = {"login_failed": "20/h/ip,10/h/key"}
 
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if CONSOLE.email_host else 'console'}.EmailBackend"
 EMAIL_HOST = CONSOLE.email_host
@@ -227,6 +230,27 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "COERCE_DECIMAL_TO_STRING": True,
 }
-UNFOLD = {"SITE_TITLE": "Farebox operator", "SITE_HEADER": "Farebox operator", "SITE_SYMBOL": "payments"}
+UNFOLD = {
+    "SITE_TITLE": "Farebox operator",
+    "SITE_HEADER": "Farebox operator",
+    "SITE_SYMBOL": "payments",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _: static("img/mark.svg")}],
+    # Shades of the accent colour in static/css/tokens.css.
+    "COLORS": {
+        "primary": {
+            "50": "#f5f7fe",
+            "100": "#ecf0fd",
+            "200": "#d5defa",
+            "300": "#b3c3ff",
+            "400": "#97adff",
+            "500": "#5674e6",
+            "600": "#2a4bc4",
+            "700": "#1f3ba3",
+            "800": "#1d3384",
+            "900": "#20294a",
+            "950": "#10162e",
+        }
+    },
+}
 
 LOGGING = logging_settings(CONSOLE.log_level)

@@ -324,6 +324,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "API key",
                 "ordering": ["-created_at"],
             },
         ),

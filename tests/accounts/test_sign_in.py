@@ -10,7 +10,7 @@ from django.test import Client
 from accounts.models import Membership, Organization, Person
 
 PASSWORD = "quiet-harbour-71"
-FORM = {"email": "dora@example.com", "password1": PASSWORD}
+FORM = {"name": "Dora D.", "email": "dora@example.com", "password1": PASSWORD}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,8 @@ def test_signing_up_creates_a_person_and_nothing_else(browser):
     response = browser.post("/accounts/signup/", FORM)
 
     assert (response.status_code, response.url) == (302, "/welcome/")
-    assert Person.objects.get().email == "dora@example.com"
+    person = Person.objects.get()
+    assert (person.email, person.name) == ("dora@example.com", "Dora D.")
     assert not Organization.objects.exists()
     assert not Membership.objects.exists()
 
@@ -55,7 +56,7 @@ def test_after_signing_up_the_organization_is_named_with_a_suggestion(browser):
     page = browser.get("/welcome/")
 
     assert page.status_code == 200
-    assert b"dora&#x27;s team" in page.content
+    assert b"Dora D.&#x27;s team" in page.content
 
 
 @pytest.mark.parametrize(
