@@ -3,6 +3,7 @@
 What is sent is made by `billing.announcements`; nothing is read from the database but the membership.
 """
 
+from decimal import Decimal
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -10,7 +11,9 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from accounts.permissions import Action
 from accounts.tenancy import Tenant, find_tenant
+from analytics.figures import plural
 from billing.announcements import group_of
+from billing.money import format_usd_short
 
 NOT_A_MEMBER = 4404
 
@@ -45,7 +48,13 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
         if self.own_key_ids is not None:
             events = [event for event in events if event["key_id"] in self.own_key_ids]
         if events:
-            await self.send_json({"events": events})
+            await self.send_json({"events": [_with_summary(event) for event in events]})
+
+
+def _with_summary(event: dict[str, Any]) -> dict[str, Any]:
+    """The event, and what it was in words: `214 tokens, $0.00031`."""
+    tokens = plural(event["prompt_tokens"] + event["completion_tokens"], "token")
+    return event | {"summary": f"{tokens}, {format_usd_short(Decimal(event['charge_usd']))}"}
 
 
 def _own_key_ids(tenant: Tenant) -> frozenset[str] | None:

@@ -76,11 +76,12 @@ class Period:
 def period_from_query(query: Mapping[str, str], *, zone: ZoneInfo, now: datetime) -> Period:
     """The span that the URL asks for; the default for anything unclear.
 
-    `range=24h`; or the moments `start=` and `end=` (ISO 8601, local without an offset), the end left
-    out; or the days `from=` and `to=`, the last one included.
+    `range=24h`; or `start=` and `end=`, which may also be called `from=` and `to=`: moments (ISO 8601,
+    local without an offset), the end left out, or days, the last one included.
     """
-    start = _day(query.get("from", ""), zone) or _moment(query.get("start", ""), zone)
-    end = _day(query.get("to", ""), zone, days_later=1) or _moment(query.get("end", ""), zone)
+    first, last = query.get("from") or query.get("start", ""), query.get("to") or query.get("end", "")
+    start = _day(first, zone) or _moment(first, zone)
+    end = _day(last, zone, days_later=1) or _moment(last, zone)
     if start is not None:
         end = end or now
         start = max(start, end - timedelta(days=MAX_DAYS))

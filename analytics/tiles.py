@@ -91,8 +91,8 @@ def tiles(overview: Overview, *, requests_path: str, ledger_path: str) -> tuple[
         Tile(
             "Errors",
             figures.percent(_rate(total.errors, total.requests)),
-            f"{total.errors:,} of {total.requests:,}",
             f"{total.errors:,} of {figures.plural(total.requests, 'request')}",
+            f"{total.errors:,} of {total.requests:,}",
             address(requests_path, {**span, "outcome": FAILED}),
             _change(
                 _rate(total.errors, total.requests),
