@@ -150,11 +150,17 @@ def _read_choice(choice: Any, position: int, part: str) -> JsonObject:
         raise InvalidProviderResponse(f"The provider sent a choice whose {part} is not an object.")
     if part == "message" and spoken is None:
         raise InvalidProviderResponse("The provider sent a choice without a message.")
-    if finish == "error":
-        raise ProviderError("The provider ended its answer with an error.", upstream_status=200)
     index = choice["index"] if type(choice.get("index")) is int else position
-    known = finish if finish is None or finish in KNOWN_FINISHES else OTHER_FINISHES.get(str(finish), "stop")
-    return choice | {"index": index, part: _with_text(spoken or {}), "finish_reason": known}
+    return choice | {"index": index, part: _with_text(spoken or {}), "finish_reason": _finish_reason(finish)}
+
+
+def _finish_reason(finish: Any) -> str | None:
+    if finish is None:
+        return None
+    word = _text(finish)
+    if word == "error":
+        raise ProviderError("The provider ended its answer with an error.", upstream_status=200)
+    return word if word in KNOWN_FINISHES else OTHER_FINISHES.get(word, "stop")
 
 
 def _with_text(spoken: JsonObject) -> JsonObject:

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-import orjson
-
 from billing.pricing import Cost
 from gateway.wire.dialect import Dialect
+from gateway.wire.encode import encode
 from gateway.wire.envelope import extra_fields_object, metadata_object
 from gateway.wire.shapes import Attempt, ChatAnswer, JsonObject, Reading, Served
 from gateway.wire.usage import usage_object
@@ -23,7 +22,7 @@ def render_answer(
 ) -> bytes:
     """The JSON body. `cost` None: the organization's own credential paid."""
     extras = {"system_fingerprint": None, "service_tier": None, **answer.extras}
-    return orjson.dumps(
+    return encode(
         {
             "id": served.completion_id,
             "object": "chat.completion",

@@ -12,6 +12,7 @@ import orjson
 from billing.pricing import Cost
 from gateway.errors import GatewayError
 from gateway.wire.dialect import Dialect, UsagePlace
+from gateway.wire.encode import encode
 from gateway.wire.envelope import extra_fields_object, metadata_object
 from gateway.wire.failure import failed_chunk
 from gateway.wire.shapes import Attempt, ChatChunk, JsonObject, Reading, Served
@@ -94,7 +95,7 @@ class StreamRewriter:
                 self._served, latency_ms=latency_ms, chunk_index=self._next_number()
             ),
         }
-        return rest + b"data: " + orjson.dumps(document) + b"\n\n" + END
+        return rest + b"data: " + encode(document) + b"\n\n" + END
 
     def fail(self, error: GatewayError, *, event_id: str) -> bytes:
         """What was held back, the error as an event that every client notices, and the end mark."""
@@ -131,11 +132,11 @@ class StreamRewriter:
     def _render(self, choices: list[JsonObject], extras: JsonObject | None) -> bytes:
         if extras != self._extras:
             self._extras = extras
-            self._extras_bytes = orjson.dumps(extras)[1:-1] + b"," if extras else b""
+            self._extras_bytes = encode(extras)[1:-1] + b"," if extras else b""
         return b'%b%b"choices":%b,"usage":null,"extra_fields":{"chunk_index":%d}}\n\n' % (
             self._head,
             self._extras_bytes,
-            orjson.dumps(choices),
+            encode(choices),
             self._next_number(),
         )
 
