@@ -6,6 +6,7 @@ same functions. Base URLs are judged by `gateway.egress`.
 
 import re
 from collections.abc import Container
+from dataclasses import dataclass
 from decimal import Decimal
 
 from billing.price_book import PriceBook
@@ -38,6 +39,18 @@ class WrongConnection(Exception):
     def __init__(self, message: str, *, field: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """A model as its owner states it. A price of zero says that it is free."""
+
+    model: str
+    upstream_name: str
+    context_window_tokens: int
+    max_output_tokens: int
+    input_usd_per_million: Decimal
+    output_usd_per_million: Decimal
 
 
 def checked_provider(text: str, *, book: PriceBook, taken: Container[str]) -> str:
@@ -90,8 +103,30 @@ def tail_of(api_key: str) -> str:
     return api_key[-SHOWN_TAIL_CHARACTERS:] if len(api_key) >= SHORTEST_KEY_WITH_TAIL else HIDDEN_TAIL
 
 
-def checked_model(text: str, *, field: str) -> str:
-    """A model's name as requests may write it; raises WrongConnection."""
+def checked_declaration(
+    *,
+    model: str,
+    upstream_name: str,
+    context_window_tokens: int,
+    max_output_tokens: int,
+    input_usd_per_million: Decimal,
+    output_usd_per_million: Decimal,
+) -> Declaration:
+    """What an owner states, tidied; an empty `upstream_name` is the model's own. Raises WrongConnection."""
+    name = _checked_model(model, field="model")
+    _check_selectable(name)
+    _check_window(context_window_tokens, max_output_tokens)
+    return Declaration(
+        model=name,
+        upstream_name=_checked_model(upstream_name.strip() or name, field="upstream_name"),
+        context_window_tokens=context_window_tokens,
+        max_output_tokens=max_output_tokens,
+        input_usd_per_million=_checked_price(input_usd_per_million, field="input_usd_per_million"),
+        output_usd_per_million=_checked_price(output_usd_per_million, field="output_usd_per_million"),
+    )
+
+
+def _checked_model(text: str, *, field: str) -> str:
     name = text.strip()
     if not name or len(name) > MAX_MODEL_CHARACTERS or not name.isprintable() or " " in name:
         raise WrongConnection(
@@ -101,8 +136,8 @@ def checked_model(text: str, *, field: str) -> str:
     return name
 
 
-def check_selectable(name: str) -> None:
-    """Raise WrongConnection if a request's `model` could not say this name."""
+def _check_selectable(name: str) -> None:
+    """Refuse a name that the `model` of a request could not say."""
     for mark in OPERATORS:
         if mark in name:
             raise WrongConnection(f"The name must not contain {mark!r}.", field="model")
@@ -110,8 +145,7 @@ def check_selectable(name: str) -> None:
         raise WrongConnection("The name must not begin or end with '/', '@' or ':'.", field="model")
 
 
-def check_window(*, context_window_tokens: int, max_output_tokens: int) -> None:
-    """Raise WrongConnection unless 1 ≤ output ≤ window."""
+def _check_window(context_window_tokens: int, max_output_tokens: int) -> None:
     if not 1 <= context_window_tokens <= MAX_WINDOW_TOKENS:
         raise WrongConnection(
             f"The context window must be between 1 and {MAX_WINDOW_TOKENS} tokens, "
@@ -125,8 +159,7 @@ def check_window(*, context_window_tokens: int, max_output_tokens: int) -> None:
         )
 
 
-def checked_price(price_usd: Decimal, *, field: str) -> Decimal:
-    """A price per million tokens; zero is allowed, since it is declared. Raises WrongConnection."""
+def _checked_price(price_usd: Decimal, *, field: str) -> Decimal:
     is_finite = price_usd.is_finite()
     if not is_finite or not 0 <= price_usd <= MAX_PRICE_USD or price_usd % SMALLEST_PRICE_USD:
         raise WrongConnection(

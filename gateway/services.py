@@ -6,6 +6,7 @@ at the door, in `accounts.tenancy`.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from ipaddress import ip_network
@@ -25,6 +26,15 @@ from gateway.connection_rules import WrongConnection
 from gateway.egress import BaseUrlRefused, EgressPolicy, check_base_url
 from gateway.models import MAX_BASE_URL_CHARACTERS, CustomModel, ProviderConnection
 from gateway.policy_rows import connection_secret_context
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a provider is to be reached, checked and tidied."""
+
+    provider: str
+    base_url: str
+    api_key: str = field(repr=False)
 
 
 @transaction.atomic
@@ -99,21 +109,30 @@ def connect_provider(
     Both are always given together: a stored key is never sent to an address that came later. An empty
     `base_url` is the provider's own; `organization` None makes it the operator's. Raises WrongConnection.
     """
-    book = load_price_book()
-    slug = connection_rules.checked_provider(provider, book=book, taken=_taken_names(organization))
-    address = base_url.strip() or connection_rules.default_base_url(slug, book)
-    secret = connection_rules.checked_api_key(api_key, is_required=slug in book.providers)
+    way = checked_way(organization=organization, provider=provider, base_url=base_url, api_key=api_key)
     connection, _ = ProviderConnection.objects.get_or_create(
-        organization=organization, provider=slug, defaults={"encrypted_api_key": b""}
+        organization=organization, provider=way.provider, defaults={"encrypted_api_key": b""}
     )
-    connection.base_url = _checked_base_url(address, organization)
+    connection.base_url = way.base_url
     context = connection_secret_context(connection.pk)
-    connection.encrypted_api_key = _data_key(organization).encrypt(secret.encode(), context=context)
-    connection.api_key_tail = connection_rules.tail_of(secret)
+    connection.encrypted_api_key = _data_key(organization).encrypt(way.api_key.encode(), context=context)
+    connection.api_key_tail = connection_rules.tail_of(way.api_key)
     connection.is_active = True
     connection.save()
     _announce(connection)
     return connection
+
+
+def checked_way(*, organization: Organization | None, provider: str, base_url: str, api_key: str) -> Way:
+    """What `connect_provider` would store of this; raises WrongConnection."""
+    book = load_price_book()
+    slug = connection_rules.checked_provider(provider, book=book, taken=_taken_names(organization))
+    address = base_url.strip() or connection_rules.default_base_url(slug, book)
+    return Way(
+        provider=slug,
+        base_url=_checked_base_url(address, organization),
+        api_key=connection_rules.checked_api_key(api_key, is_required=slug in book.providers),
+    )
 
 
 @transaction.atomic
@@ -149,22 +168,16 @@ def declare_model(
     An empty `upstream_name` is the model's own. Raises WrongConnection.
     """
     require_declarable(connection)
-    model = connection_rules.checked_model(model, field="model")
-    connection_rules.check_selectable(model)
-    connection_rules.check_window(
-        context_window_tokens=context_window_tokens, max_output_tokens=max_output_tokens
-    )
-    check_price = connection_rules.checked_price
-    declared, _ = CustomModel.objects.update_or_create(
-        connection=connection,
+    stated = connection_rules.checked_declaration(
         model=model,
-        defaults={
-            "upstream_name": connection_rules.checked_model(upstream_name or model, field="upstream_name"),
-            "context_window_tokens": context_window_tokens,
-            "max_output_tokens": max_output_tokens,
-            "input_usd_per_million": check_price(input_usd_per_million, field="input_usd_per_million"),
-            "output_usd_per_million": check_price(output_usd_per_million, field="output_usd_per_million"),
-        },
+        upstream_name=upstream_name,
+        context_window_tokens=context_window_tokens,
+        max_output_tokens=max_output_tokens,
+        input_usd_per_million=input_usd_per_million,
+        output_usd_per_million=output_usd_per_million,
+    )
+    declared, _ = CustomModel.objects.update_or_create(
+        connection=connection, model=stated.model, defaults=asdict(stated)
     )
     _announce(connection)
     return declared
