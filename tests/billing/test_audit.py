@@ -126,11 +126,12 @@ def test_a_sound_ledger_has_no_difference(before):
             },
         ),
         (
-            "UPDATE billing_usageevent SET output_tokens = output_tokens + 1 WHERE organization_id = '{organization}'",
+            "UPDATE billing_usageevent SET output_tokens = 11 WHERE organization_id = '{organization}'",
             {"Every event's cost is its usage at its price version"},
         ),
         (
-            "INSERT INTO billing_usageevent SELECT (jsonb_populate_record(e, '{{\"occurred_at\": \"2026-11-01\"}}')).*"
+            "INSERT INTO billing_usageevent"
+            " SELECT (jsonb_populate_record(e, '{{\"occurred_at\": \"2026-11-01\"}}')).*"
             " FROM billing_usageevent e WHERE id = '{transfer}'",
             {"Every event is stored once"},
         ),

@@ -1,0 +1,31 @@
+"""Background work: every shard is ingested until it is dry, and partitions are kept."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from billing.models import UsageEvent
+from billing.partitions import EVENTS, existing_days
+from billing.tasks import PARTITION_DAYS_AHEAD, ingest_usage, keep_partitions
+from tests.billing.usage_events import append, event_of
+
+
+def test_every_shard_is_ingested_until_it_is_dry(alice, redis_client, settings):
+    shards = range(settings.FAREBOX_SHARDS)
+    for shard in shards:
+        append(redis_client, shard, event_of(alice))
+
+    ingest_usage()
+
+    assert UsageEvent.objects.filter(organization_id=alice.organization.pk).count() == len(shards)
+    assert ingest_usage() == 0
+
+
+@pytest.mark.django_db
+def test_the_coming_days_have_partitions():
+    keep_partitions()
+
+    today = datetime.now(UTC).date()
+    assert {today + timedelta(days=offset) for offset in range(PARTITION_DAYS_AHEAD + 1)} <= existing_days(
+        EVENTS
+    )
