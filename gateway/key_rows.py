@@ -142,7 +142,7 @@ def usage_of_key(organization: Organization, key: ApiKey, *, days: RecentDays) -
         .aggregate(
             spend_usd=Sum("charge_usd"),
             requests=Count("*"),
-            errors=Count("*", filter=Q(status__gte=FIRST_ERROR_STATUS)),
+            errors=Count("id", filter=Q(status__gte=FIRST_ERROR_STATUS)),
         )
     )
     query = {"key": str(key.pk), "from": days.start.isoformat(), "to": days.as_of.isoformat()}
