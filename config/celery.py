@@ -4,6 +4,7 @@ The schedule and the options are in `config.settings`; the data plane never impo
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
@@ -20,3 +21,10 @@ app.autodiscover_tasks()
 def keep_partitions_at_start(**_: Any) -> None:
     """Today's partitions must exist before the first event comes, not an hour later."""
     app.send_task("billing.tasks.keep_partitions")
+
+
+@worker_ready.connect
+def say_ready(**_: Any) -> None:
+    """Tell the supervisor, which has removed the file, that tasks are being taken."""
+    if var := os.environ.get("FAREBOX_VAR_DIR"):
+        Path(var, "worker.ready").touch()

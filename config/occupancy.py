@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.05
 
 
 @contextlib.contextmanager
-def occupy(var: Path, *, wait_seconds: float = 10) -> Iterator[int]:
+def occupy(var: Path, *, wait_seconds: float = 5) -> Iterator[int]:
     """Hold `var` for this supervisor; gives the descriptor that its children must inherit.
 
     Waits for the children of a supervisor that was killed, then ends those that linger. Raises

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
 from config.binaries import MissingProgram
 from config.children import last_lines, stop
@@ -68,6 +69,7 @@ def _start(family: Family, layout: Layout, secrets: Mapping[str, str], lock_fd: 
         for command in ("migrate", "seeddemo"):
             _run_command(layout, command, environment, lock_fd)
     with _timed("Gateway, worker and simulator"):
+        _worker_ready_file(layout).unlink(missing_ok=True)
         for child in app_children(layout, environment, lock_fd=lock_fd):
             family.start(child)
         _wait_until_ready(family, layout)
@@ -119,15 +121,27 @@ def _run_command(layout: Layout, command: str, environment: Mapping[str, str], l
 
 
 def _wait_until_ready(family: Family, layout: Layout) -> None:
+    checks: dict[str, Callable[[], bool]] = {
+        "gateway": lambda: _status(layout.port, "/readyz") == 200,
+        "worker": _worker_ready_file(layout).exists,
+        "simulator": lambda: _status(layout.simulator_port, "/healthz") == 200,
+    }
     deadline = time.monotonic() + READY_SECONDS
-    while not (_status(layout.port, "/readyz") == 200 and _status(layout.simulator_port, "/")):
-        family.refuse_ended()
-        if time.monotonic() > deadline:
-            log_path = layout.log_path("gateway")
-            raise StartFailed(
-                f"{layout.url}/readyz does not answer 200; the end of {log_path}:\n{last_lines(log_path)}"
-            )
-        time.sleep(POLL_SECONDS)
+    for name, is_ready in checks.items():
+        while not is_ready():
+            family.refuse_ended()
+            if time.monotonic() > deadline:
+                log_path = layout.log_path(name)
+                raise StartFailed(
+                    f"the {name} is not ready after {READY_SECONDS:g} seconds; "
+                    f"the end of {log_path}:\n{last_lines(log_path)}"
+                )
+            time.sleep(POLL_SECONDS)
+
+
+def _worker_ready_file(layout: Layout) -> Path:
+    """What config.celery makes when the worker takes tasks."""
+    return layout.var / "worker.ready"
 
 
 def _status(port: int, path: str) -> int | None:
