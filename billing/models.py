@@ -231,6 +231,11 @@ class LedgerTransfer(models.Model):
     )
     description = models.CharField(max_length=256, blank=True)
 
+    class Meta:
+        indexes = [
+            models.Index(fields=["organization", "kind", "-occurred_at"], name="ledger_transfer_by_kind")
+        ]
+
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
 

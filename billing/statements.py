@@ -11,16 +11,19 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import TruncMonth
 
 from accounts.models import Organization
 from billing.event_filters import EventFilters
 from billing.models import LedgerAccount, LedgerEntry, LedgerTransfer, UsageEvent
 from billing.money import ZERO_USD
+from billing.selectors import charged_usd, credit_granted_usd
 
 LINES_PER_PAGE = 50
 LINES_PER_FETCH = 2_000
+
+_CHARGED = Sum("amount_usd", filter=Q(transfer__kind=LedgerTransfer.Kind.CHARGE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,12 @@ class LedgerFilters:
     end: datetime | None = None
     kind: str = ""
     events: EventFilters | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everything passes."""
+        are_events_open = self.events is None or self.events.is_open
+        return are_events_open and self == LedgerFilters(events=self.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +74,14 @@ class LinePage:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums over everything that passes a filter; `debited_usd` is positive."""
+    """The sums over everything that passes a filter; `charged_usd` is positive."""
 
-    count: int
     credited_usd: Decimal
-    debited_usd: Decimal
+    charged_usd: Decimal
 
     @property
     def net_usd(self) -> Decimal:
-        return self.credited_usd - self.debited_usd
+        return self.credited_usd - self.charged_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +128,11 @@ def all_ledger_entries(organization: Organization, *, filters: LedgerFilters) ->
 
 def ledger_totals(organization: Organization, *, filters: LedgerFilters) -> Totals:
     """The sums of everything that passes, over all pages."""
-    sums = _entries(organization, filters).aggregate(
-        count=Count("pk"),
-        credited=Sum("amount_usd", filter=Q(amount_usd__gt=0)),
-        debited=Sum("amount_usd", filter=Q(amount_usd__lt=0)),
-    )
-    return Totals(sums["count"], sums["credited"] or ZERO_USD, -(sums["debited"] or ZERO_USD))
+    if filters.is_open:
+        return Totals(credit_granted_usd(organization), charged_usd(organization))
+    sums = _entries(organization, filters).aggregate(charged=_CHARGED, total=Sum("amount_usd"))
+    charged = -(sums["charged"] or ZERO_USD)
+    return Totals((sums["total"] or ZERO_USD) + charged, charged)
 
 
 def months(organization: Organization, *, zone: ZoneInfo) -> tuple[Month, ...]:
@@ -134,20 +141,16 @@ def months(organization: Organization, *, zone: ZoneInfo) -> tuple[Month, ...]:
         _entries(organization, LedgerFilters())
         .annotate(month=TruncMonth("occurred_at", tzinfo=zone))
         .values("month")
-        .annotate(
-            charged=Sum("amount_usd", filter=Q(transfer__kind=LedgerTransfer.Kind.CHARGE)),
-            total=Sum("amount_usd"),
-        )
+        .annotate(charged=_CHARGED, total=Sum("amount_usd"))
         .order_by("month")
     )
     statement: list[Month] = []
-    balance_usd = ZERO_USD
+    opening_usd = ZERO_USD
     for row in rows:
-        charged_usd = -(row["charged"] or ZERO_USD)
-        closing_usd = balance_usd + row["total"]
-        credited_usd = row["total"] + charged_usd
-        statement.append(Month(row["month"], balance_usd, credited_usd, charged_usd, closing_usd))
-        balance_usd = closing_usd
+        charged = -(row["charged"] or ZERO_USD)
+        closing_usd = opening_usd + row["total"]
+        statement.append(Month(row["month"], opening_usd, row["total"] + charged, charged, closing_usd))
+        opening_usd = closing_usd
     return tuple(reversed(statement))
 
 

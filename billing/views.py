@@ -17,7 +17,6 @@ from accounts.permissions import Action
 from accounts.tenancy import Tenant, tenant_of
 from billing.budgets import zone_named
 from billing.csv_export import csv_lines
-from billing.event_filters import EventFilters
 from billing.ledger_address import entry_id_of, labels_of, ledger_filters_of, period_words
 from billing.models import LedgerTransfer
 from billing.selectors import balance_usd
@@ -32,7 +31,6 @@ from billing.statements import (
     transfer_detail,
 )
 
-OPEN_FILTERS = LedgerFilters(events=EventFilters())
 CSV_HEADER = (
     "posting",
     "time_utc",
@@ -57,17 +55,15 @@ def ledger(request: HttpRequest, slug: str) -> HttpResponseBase:
     page = ledger_entries(
         tenant.organization, filters=filters, before=entry_id_of(request.GET.get("before", ""))
     )
-    totals = ledger_totals(tenant.organization, filters=filters)
     frame = {
         "lines": page.lines,
-        "totals": totals,
-        "count_words": f"{totals.count:,} {'entry' if totals.count == 1 else 'entries'}",
+        "totals": ledger_totals(tenant.organization, filters=filters),
         "period_words": period_words(filters, zone),
         "balance_usd": balance_usd(tenant.organization),
         "as_of": timezone.now(),
         "filters": filters,
         "filter_labels": labels_of(filters),
-        "is_filtered": filters != OPEN_FILTERS,
+        "is_filtered": not filters.is_open,
         "kinds": LedgerTransfer.Kind.choices,
         "day": request.GET.get("day", ""),
         "kept_parameters": _kept_parameters(request),
