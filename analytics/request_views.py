@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.permissions import Action
 from analytics import conversation, request_rows, request_story
+from analytics.examples import example
 from analytics.models import Dimension, UsageHour
 from analytics.request_filters import NAMES, RequestFilters, group_of_query, request_filters_of
 from analytics.rollups import HOUR, Sums
@@ -37,22 +38,25 @@ def requests(request: HttpRequest, slug: str) -> HttpResponse:
         seen.tenant.organization, filters=filters, older=seen.parameters.get("older", "")
     )
     names = seen.names()
-    context = seen.frame() | {
-        "rows": [request_rows.request_row(event, slug=slug, key_names=names) for event in page.events],
-        "total": _total(seen, filters),
-        "chips": request_rows.chips(seen.parameters, path=seen.path, names=names),
-        "filters": seen.parameters,
-        "choices": _choices(seen),
-        "kept_period": [
-            (name, seen.parameters[name]) for name in PERIOD_PARAMETERS if seen.parameters.get(name)
-        ],
-        "older_href": seen.with_parameters(older=page.older) if page.older else "",
-        "newest_href": seen.with_parameters() if seen.parameters.get("older") else "",
-        "clear_href": seen.with_parameters(NAMES),
-        "longer_href": seen.with_parameters(PERIOD_PARAMETERS, range="30d"),
-        "is_filtered": any(seen.parameters.get(name) for name in NAMES),
-        "public_url": settings.FAREBOX_PUBLIC_URL,
-    }
+    context = (
+        seen.frame()
+        | example()
+        | {
+            "rows": [request_rows.request_row(event, slug=slug, key_names=names) for event in page.events],
+            "total": _total(seen, filters),
+            "chips": request_rows.chips(seen.parameters, path=seen.path, names=names),
+            "filters": seen.parameters,
+            "choices": _choices(seen),
+            "kept_period": [
+                (name, seen.parameters[name]) for name in PERIOD_PARAMETERS if seen.parameters.get(name)
+            ],
+            "older_href": seen.with_parameters(older=page.older) if page.older else "",
+            "newest_href": seen.with_parameters() if seen.parameters.get("older") else "",
+            "clear_href": seen.with_parameters(NAMES),
+            "longer_href": seen.with_parameters(PERIOD_PARAMETERS, range="30d"),
+            "is_filtered": any(seen.parameters.get(name) for name in NAMES),
+        }
+    )
     return render(request, "analytics/requests.html", context)
 
 

@@ -1,6 +1,5 @@
 """The landing page and the overview. The request log is in `analytics.request_views`."""
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -8,6 +7,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.tenancy import latest_organization
 from analytics import breakdown, selectors, tiles
+from analytics.examples import example
 from analytics.models import Dimension
 from analytics.seen import Seen, seen_by
 
@@ -20,7 +20,7 @@ def landing(request: HttpRequest) -> HttpResponse:
     organization = latest_organization(request)
     if organization is not None:
         return redirect("overview", organization.slug)
-    return render(request, "landing.html", {"public_url": settings.FAREBOX_PUBLIC_URL})
+    return render(request, "landing.html", example())
 
 
 @login_required
@@ -38,22 +38,25 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     names, requests_path = seen.names(), seen.requests_path
     groups, hidden_groups = breakdown.group_rows(found, names, requests_path=requests_path)
     columns, rows = breakdown.chart_table(found, names, requests_path=requests_path)
-    context = seen.frame() | {
-        "tiles": tiles.tiles(found, requests_path=requests_path, ledger_path=seen.ledger_path),
-        "groupings": _grouping_links(seen, found.group_by),
-        "grouping": found.group_by.label,
-        "groups": groups,
-        "hidden_groups": hidden_groups,
-        "total": found.total,
-        "causes": breakdown.cause_rows(found, requests_path=requests_path),
-        "chart": breakdown.chart(found, names),
-        "chart_columns": columns,
-        "chart_rows": rows,
-        "is_empty": found.total.requests == 0,
-        "is_narrowed": seen.only_key_ids is not None,
-        "longer_href": seen.with_parameters(("range", "from", "to", "start", "end"), range="30d"),
-        "public_url": settings.FAREBOX_PUBLIC_URL,
-    }
+    context = (
+        seen.frame()
+        | example()
+        | {
+            "tiles": tiles.tiles(found, requests_path=requests_path, ledger_path=seen.ledger_path),
+            "groupings": _grouping_links(seen, found.group_by),
+            "grouping": found.group_by.label,
+            "groups": groups,
+            "hidden_groups": hidden_groups,
+            "total": found.total,
+            "causes": breakdown.cause_rows(found, requests_path=requests_path),
+            "chart": breakdown.chart(found, names),
+            "chart_columns": columns,
+            "chart_rows": rows,
+            "is_empty": found.total.requests == 0,
+            "is_narrowed": seen.only_key_ids is not None,
+            "longer_href": seen.with_parameters(("range", "from", "to", "start", "end"), range="30d"),
+        }
+    )
     return render(request, "analytics/overview.html", context)
 
 
