@@ -3,6 +3,9 @@
 Nothing is dropped in silence: a parameter is forwarded, translated, or in the second value.
 """
 
+from collections.abc import Set
+
+from gateway.providers.openai_deviations import other_names, unsupported_params
 from gateway.routing.target import Target
 from gateway.wire.chat_request import ChatRequest
 from gateway.wire.shapes import JsonObject
@@ -16,39 +19,39 @@ CAPS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tok
 
 def upstream_fields(request: ChatRequest, target: Target) -> tuple[JsonObject, tuple[str, ...]]:
     """The body to send, and the names of what the client asked for and does not get."""
-    asked = request.forwarded
-    unsupported = _unsupported(asked, target)
-    withheld = unsupported | CAPS.keys()
+    lacking = unsupported_params(target.provider) | target.unsupported_params
+    dropped = sorted(_unsupported(request.forwarded, target, lacking))
+    withheld = CAPS.keys() | dropped
+    names = other_names(target.provider)
     fields = {
         "model": target.upstream_name,
-        **{name: value for name, value in asked.items() if name not in withheld},
-        **_cap(request, target),
+        **{names.get(name, name): value for name, value in request.forwarded.items() if name not in withheld},
+        **_cap(request, lacking),
     }
-    dropped = [*sorted(unsupported), *_add_reasoning(fields, request, target)]
+    dropped += _add_reasoning(fields, request, target, lacking)
     if request.web_search:
         dropped += _add_search(fields, request)
     dropped += [name for name in ("region", "plugins") if getattr(request, name)]
     fields["stream"] = request.is_stream
-    if request.is_stream and "stream_options" not in target.unsupported_params:
-        fields["stream_options"] = {"include_usage": True}
-        if request.include_obfuscation is not None:
-            fields["stream_options"]["include_obfuscation"] = request.include_obfuscation
+    if request.is_stream and "stream_options" not in lacking:
+        fields["stream_options"] = _stream_options(request)
     return fields, tuple(dropped)
 
 
-def _unsupported(asked: JsonObject, target: Target) -> set[str]:
-    unsupported = (asked.keys() & target.unsupported_params) - CAPS.keys()
+def _unsupported(asked: JsonObject, target: Target, lacking: Set[str]) -> set[str]:
+    unsupported = (asked.keys() & lacking) - CAPS.keys()
+    if asked.get("n") == 1:
+        unsupported.discard("n")
     if not target.can("tools"):
         unsupported |= {name for name in TOOL_FIELDS if name in asked}
     if "audio" in asked.get("modalities", ()) and not target.can("audio"):
         unsupported |= {name for name in ("modalities", "audio") if name in asked}
-    tier = asked.get("service_tier", "default")
-    if tier not in PRICED_TIERS and not target.is_own_credential:
+    if asked.get("service_tier", "default") not in PRICED_TIERS and not target.is_own_credential:
         unsupported.add("service_tier")
     return unsupported
 
 
-def _cap(request: ChatRequest, target: Target) -> JsonObject:
+def _cap(request: ChatRequest, lacking: Set[str]) -> JsonObject:
     """The output cap under the name the client used, or the other if the model knows only that.
 
     It is sent in any case: the request's hold relies on it.
@@ -56,15 +59,15 @@ def _cap(request: ChatRequest, target: Target) -> JsonObject:
     if request.max_output_tokens is None:
         return {}
     used = "max_completion_tokens" if "max_completion_tokens" in request.forwarded else "max_tokens"
-    return {CAPS[used] if used in target.unsupported_params else used: request.max_output_tokens}
+    return {CAPS[used] if used in lacking else used: request.max_output_tokens}
 
 
-def _add_reasoning(fields: JsonObject, request: ChatRequest, target: Target) -> list[str]:
+def _add_reasoning(fields: JsonObject, request: ChatRequest, target: Target, lacking: Set[str]) -> list[str]:
     dropped = [f"reasoning.{option}" for option in request.reasoning_options]
     if request.reasoning_max_tokens is not None:
         dropped.append("reasoning.max_tokens")
     if request.reasoning_effort is not None:
-        if target.can("reasoning") and "reasoning_effort" not in target.unsupported_params:
+        if target.can("reasoning") and "reasoning_effort" not in lacking:
             fields["reasoning_effort"] = request.reasoning_effort
         else:
             dropped.append("reasoning_effort")
@@ -86,3 +89,11 @@ def _add_search(fields: JsonObject, request: ChatRequest) -> list[str]:
         options["user_location"] = {"type": "approximate", "approximate": inner}
     fields["web_search_options"] = options
     return [f"web_search.{name}" for name in asked if name not in SEARCH_OPTIONS]
+
+
+def _stream_options(request: ChatRequest) -> JsonObject:
+    """Usage is always asked for, whether the client gets to see it or not."""
+    options: JsonObject = {"include_usage": True}
+    if request.include_obfuscation is not None:
+        options["include_obfuscation"] = request.include_obfuscation
+    return options

@@ -14,6 +14,7 @@ MESSAGE_TOKENS_BOUND = 16
 TOOL_TOKENS_BOUND, TOOLS_TOKENS_BOUND = 64, 1_024
 # A file, a video or a web search may fill whatever window the model has.
 OPEN_TOKENS_BOUND = 2_000_000
+SEARCHES_BOUND = 10
 BYTES_PER_TOKEN = 4
 MESSAGE_TOKENS_ESTIMATE = 3
 
@@ -115,6 +116,19 @@ class ChatRequest:
     @property
     def has_tools(self) -> bool:
         return "tools" in self.forwarded
+
+    @property
+    def may_use_audio(self) -> bool:
+        """Whether audio may be read or spoken, at audio's own rates."""
+        return "audio" in self.required_capabilities or "audio" in self.forwarded.get("modalities", ())
+
+    @property
+    def searches_bound(self) -> int:
+        """How many web searches may be billed at most."""
+        if not self.web_search:
+            return 0
+        asked = self.web_search_options.get("max_uses")
+        return asked if type(asked) is int and 0 < asked < SEARCHES_BOUND else SEARCHES_BOUND
 
     def parameters_for_log(self) -> JsonObject:
         """The parameters as the log shows them: settings and counts, no text of the client."""

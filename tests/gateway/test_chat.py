@@ -1,11 +1,9 @@
 """Reading chat requests: what the gateway takes out, what goes upstream, and how long the prompt is."""
 
-import orjson
 import pytest
 
 from gateway.errors import GatewayError, InvalidValue, MissingParameter
 from gateway.wire.chat import ParseLimits, parse_chat_request
-from gateway.wire.chat_request import PromptSize
 from tests.gateway.chat_bodies import USER, body, part, said, tool
 
 
@@ -257,53 +255,6 @@ def test_plain_text_format_and_tools_demand_nothing() -> None:
     assert request.required_capabilities == frozenset()
 
 
-@pytest.mark.parametrize(
-    ("text", "estimate"),
-    [("", 3), ("a", 4), ("abcd", 4), ("abcde", 5), ("é", 4), ("ééé", 5), ("\U0001f600", 4)],
-)
-def test_the_estimate_is_a_token_for_four_bytes_and_three_for_a_message(text: str, estimate: int) -> None:
-    assert parse_chat_request(said({"role": "user", "content": text})).prompt_tokens_estimate == estimate
-
-
-def test_text_is_summed_before_it_is_rounded() -> None:
-    messages = [
-        {"role": "user", "content": "abc"},
-        {"role": "user", "content": [{"type": "text", "text": "defgh"}]},
-    ]
-
-    request = parse_chat_request(body(messages=messages))
-
-    assert (request.prompt_bytes, request.prompt_tokens_estimate) == (8, 8)
-
-
-def test_the_upper_bound_is_a_token_for_every_byte_and_more() -> None:
-    assert parse_chat_request(said({"role": "user", "content": "é" * 100})).prompt_tokens_upper_bound == 216
-
-
-@pytest.mark.parametrize(
-    ("sent", "bound"),
-    [
-        (part(type="image_url", image_url={"url": "https://example.com/a.png"}), 48_169 + 16),
-        (part(type="image_url", image_url={"url": "https://example.com/a.png", "detail": "low"}), 2_833 + 16),
-        (part(type="input_audio", input_audio={"data": "A" * 1600, "format": "mp3"}), 101 + 16),
-        (part(type="file", file={"file_id": "f"}), 2_000_000 + 16),
-        (body(web_search=True), 2_000_000 + 5 + 16),
-        (body(tools=[tool("f")]), 5 + 16 + 1_024 + 64 + len(orjson.dumps([[tool("f")]]))),
-        (body(user="abc"), 5 + 16 + len(b'["abc"]')),
-    ],
-)
-def test_everything_that_may_be_read_is_in_the_bound(sent: bytes, bound: int) -> None:
-    assert parse_chat_request(sent).prompt_tokens_upper_bound == bound
-
-
-def test_the_bound_covers_the_estimate() -> None:
-    size = PromptSize(
-        text_bytes=1, instruction_bytes=1, message_count=1, media_tokens_bound=900, media_tokens_estimate=765
-    )
-
-    assert size.tokens_bound >= size.tokens_estimate
-
-
 def test_limits_are_settings() -> None:
     limits = ParseLimits(choices=2, messages=1, tools=1, tags=1, tag_characters=3)
 
@@ -356,37 +307,6 @@ def test_a_refusal_never_repeats_text() -> None:
         with pytest.raises(GatewayError) as refusal:
             parse_chat_request(body(**fields))
         assert secret not in refusal.value.message
-
-
-def test_the_log_gets_settings_but_no_text() -> None:
-    secret = "the secret prompt"
-    request = parse_chat_request(
-        body(
-            messages=[{"role": "user", "content": secret}],
-            temperature=0.5,
-            stop=[secret, "b"],
-            tools=[tool(description=secret)],
-            response_format={"type": "json_schema", "json_schema": {"name": secret}},
-            metadata={"note": secret},
-            reasoning_effort="low",
-            fallbacks=["fake/echo"],
-            drop_params=False,
-        )
-    )
-
-    logged = request.parameters_for_log()
-
-    assert logged == {
-        "temperature": 0.5,
-        "messages": 1,
-        "stop": 2,
-        "tools": 1,
-        "response_format": "json_schema",
-        "reasoning_effort": "low",
-        "fallbacks": ["fake/echo"],
-        "drop_params": False,
-    }
-    assert secret not in orjson.dumps(logged).decode()
 
 
 def test_a_missing_tool_id_is_a_missing_parameter() -> None:

@@ -1,16 +1,11 @@
-"""The choice of targets: order, permission, ability, window, credentials."""
+"""The choice of targets: order, permission, ability, window."""
 
-from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from billing.pricing import Price
 from gateway.errors import (
     ContextLengthExceeded,
-    CustomKeyNotFound,
     GatewayError,
     InvalidModel,
     ModelBlocked,
@@ -19,100 +14,11 @@ from gateway.errors import (
     ProviderBlocked,
     UnsupportedParameter,
 )
-from gateway.routing.select import choose_targets, is_allowed
-from gateway.routing.target import Connection, Offer, Target
+from gateway.routing.select import is_allowed
+from gateway.routing.target import Target
 from gateway.wire.chat import parse_chat_request
-from gateway.wire.chat_request import ChatRequest
-from tests.gateway.chat_bodies import body, said
-
-PLATFORM, OWN = UUID(int=1), UUID(int=2)
-
-
-def price(input_pico: int, output_pico: int = 0) -> Price:
-    return Price(version=f"test {input_pico}", input=input_pico, output=output_pico)
-
-
-def connection(provider: str, *, is_own: bool = False) -> Connection:
-    return Connection(
-        id=OWN if is_own else PLATFORM,
-        provider=provider,
-        kind="openai-compatible",
-        base_url=f"https://{provider}.test/v1",
-        credential="sk-own" if is_own else "sk-platform",
-        is_own=is_own,
-        is_guarded=is_own,
-    )
-
-
-def offer(provider: str, model: str, input_pico: int = 1000, **fields: Any) -> Offer:
-    return Offer(
-        **{
-            "provider": provider,
-            "model": model,
-            "upstream_name": f"{model}-2026",
-            "price": price(input_pico),
-            "context_window_tokens": 1000,
-            "max_output_tokens": 100,
-            **fields,
-        }
-    )
-
-
-@dataclass
-class Shelf:
-    """A catalogue of what a test puts on it."""
-
-    offers: list[Offer]
-    connections: list[Connection] = field(default_factory=list)
-
-    @property
-    def known_providers(self) -> Container[str]:
-        return {offer.provider for offer in self.offers} | {one.provider for one in self.connections}
-
-    def connections_for(self, provider: str) -> Sequence[Connection]:
-        return [one for one in self.connections if one.provider == provider]
-
-    def listing(self, provider: str, model: str) -> Offer | None:
-        return next((o for o in self.offers if (o.provider, o.model) == (provider, model)), None)
-
-    def providers_of(self, model: str) -> Sequence[Offer]:
-        return [offer for offer in self.offers if offer.model == model]
-
-
-@dataclass
-class Key:
-    allowed_models: Sequence[str] | None = None
-    project_mode: str = "hybrid"
-
-
-SHELF = Shelf(
-    [
-        offer("openai", "gpt-4o", 2500),
-        offer("azure", "gpt-4o", 2000),
-        offer("openai", "gpt-4o-mini", 150),
-        offer("groq", "openai/gpt-oss", 100),
-        offer("azure", "unpriced", price=None),
-        offer("dark", "hidden"),
-        offer("azure", "tiny", context_window_tokens=10),
-        offer("azure", "plain", capabilities=frozenset({"tools"})),
-        offer("azure", "rich", capabilities=frozenset({"json_mode", "json_schema", "vision", "web_search"})),
-    ],
-    [connection("openai"), connection("azure"), connection("groq")],
-)
-
-
-def request(model: str, **fields: Any) -> ChatRequest:
-    return parse_chat_request(body(model=model, **fields))
-
-
-def chosen(
-    asked: ChatRequest, *, shelf: Shelf = SHELF, key: Key | None = None, limit: int = 5
-) -> tuple[Target, ...]:
-    return choose_targets(asked, catalogue=shelf, policy=key or Key(), limit=limit)
-
-
-def names(targets: Sequence[Target]) -> list[str]:
-    return [f"{target.provider}/{target.model}" for target in targets]
+from tests.gateway.chat_bodies import said
+from tests.gateway.shelf import PLATFORM, Key, Shelf, chosen, connection, names, offer, price, request
 
 
 @pytest.mark.parametrize(
@@ -327,84 +233,3 @@ def test_a_prompt_is_refused_only_when_no_tokenizer_could_make_it_fit(length: in
         return
     with pytest.raises(ContextLengthExceeded):
         chosen(asked, shelf=shelf)
-
-
-BOTH = Shelf([offer("p", "m")], [connection("p"), connection("p", is_own=True)])
-ONLY_PLATFORM = Shelf([offer("p", "m")], [connection("p")])
-ONLY_OWN = Shelf([offer("p", "m")], [connection("p", is_own=True)])
-
-
-@pytest.mark.parametrize(
-    ("shelf", "use_custom_keys", "mode", "used"),
-    [
-        (BOTH, None, "hybrid", OWN),
-        (BOTH, None, "api-keys", OWN),
-        (BOTH, None, "credits", PLATFORM),
-        (BOTH, True, "hybrid", OWN),
-        (BOTH, True, "credits", OWN),
-        (BOTH, False, "hybrid", PLATFORM),
-        (BOTH, False, "api-keys", PLATFORM),
-        (ONLY_PLATFORM, None, "hybrid", PLATFORM),
-        (ONLY_PLATFORM, None, "credits", PLATFORM),
-        (ONLY_PLATFORM, None, "api-keys", CustomKeyNotFound),
-        (ONLY_PLATFORM, True, "hybrid", CustomKeyNotFound),
-        (ONLY_OWN, None, "hybrid", OWN),
-        (ONLY_OWN, None, "credits", ModelNotFound),
-        (ONLY_OWN, False, "hybrid", ModelNotFound),
-    ],
-)
-def test_whose_credential_is_used(
-    shelf: Shelf, use_custom_keys: bool | None, mode: str, used: UUID | type[GatewayError]
-) -> None:
-    asked = request("p/m", use_custom_keys=use_custom_keys)
-
-    if isinstance(used, UUID):
-        (target,) = chosen(asked, shelf=shelf, key=Key(project_mode=mode))
-        assert (target.connection_id, target.is_own_credential) == (used, used == OWN)
-        return
-    with pytest.raises(used):
-        chosen(asked, shelf=shelf, key=Key(project_mode=mode))
-
-
-def test_a_missing_own_key_has_unifys_words() -> None:
-    with pytest.raises(CustomKeyNotFound) as refusal:
-        chosen(request("p/m", use_custom_keys=True), shelf=ONLY_PLATFORM)
-
-    assert (refusal.value.status, refusal.value.message) == (404, "Custom API Key not found.")
-
-
-@pytest.mark.parametrize(
-    ("fields", "bound"),
-    [
-        ({}, 100),
-        ({"max_tokens": 99}, 99),
-        ({"max_tokens": 100}, 100),
-        ({"max_tokens": 101}, 100),
-        ({"max_completion_tokens": 1}, 1),
-        ({"max_tokens": 10, "reasoning": {"max_tokens": 20}}, 30),
-        ({"max_tokens": 90, "reasoning": {"max_tokens": 20}}, 100),
-    ],
-)
-def test_the_output_bound_is_the_cap_within_the_models_own(fields: dict[str, Any], bound: int) -> None:
-    asked = request("openai/gpt-4o", **fields)
-
-    assert chosen(asked)[0].output_tokens_bound(asked) == bound
-
-
-@pytest.mark.parametrize(("length", "bound"), [(4, 20), (983, 999), (984, 1000), (985, 1000), (5000, 1000)])
-def test_the_prompt_bound_is_never_more_than_the_window(length: int, bound: int) -> None:
-    asked = request("openai/gpt-4o", messages=[{"role": "user", "content": "x" * length}])
-
-    assert chosen(asked)[0].prompt_tokens_bound(asked) == bound
-
-
-def test_unknown_limits_are_taken_to_be_the_largest() -> None:
-    shelf = Shelf([offer("p", "m", context_window_tokens=None, max_output_tokens=None)], [connection("p")])
-    asked = request(
-        "p/m", messages=[{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]
-    )
-
-    (target,) = chosen(asked, shelf=shelf)
-
-    assert target.prompt_tokens_bound(asked) == 2_000_000
-    assert target.output_tokens_bound(asked) == 131_072

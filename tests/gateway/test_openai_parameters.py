@@ -1,0 +1,186 @@
+"""What is sent to an OpenAI-compatible provider, and what is dropped by name."""
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+
+from billing.pricing import Price
+from gateway.errors import UnsupportedParameter
+from gateway.providers.openai import OpenAIProvider
+from gateway.routing.target import Target
+from gateway.wire.chat import parse_chat_request
+from tests.gateway.chat_bodies import USER, body, tool
+
+PROVIDER = OpenAIProvider()
+
+
+def target(**fields: Any) -> Target:
+    return Target(
+        **{
+            "provider": "openai",
+            "kind": "openai-compatible",
+            "model": "gpt-4o",
+            "upstream_name": "gpt-4o-2024",
+            "base_url": "https://provider.test/v1",
+            "credential": "sk-secret",
+            "is_own_credential": False,
+            "is_guarded": False,
+            "price": Price(version="v", input=1, output=1),
+            "connection_id": UUID(int=1),
+            **fields,
+        }
+    )
+
+
+def sent(where: Target | None = None, **fields: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The body that goes upstream without its constant part, and what was dropped."""
+    call = PROVIDER.build_request(parse_chat_request(body(**fields)), where or target())
+    document = orjson.loads(call.body)
+    assert document.pop("model") == "gpt-4o-2024"
+    assert document.pop("messages") == [USER]
+    return document, call.dropped_params
+
+
+def test_a_call_in_full() -> None:
+    request = parse_chat_request(body(temperature=0.5))
+
+    call = PROVIDER.build_request(
+        request, target(), extra_headers=[("openai-beta", "x"), ("Authorization", "evil")]
+    )
+
+    assert call.url == "https://provider.test/v1/chat/completions"
+    assert call.headers == (
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+        ("accept-encoding", "identity"),
+        ("user-agent", "farebox"),
+        ("authorization", "Bearer sk-secret"),
+        ("openai-beta", "x"),
+    )
+    assert orjson.loads(call.body) == {
+        "model": "gpt-4o-2024",
+        "messages": [USER],
+        "temperature": 0.5,
+        "stream": False,
+    }
+    assert call.dropped_params == ()
+    assert "sk-secret" not in repr(call)
+
+
+def test_a_slash_at_the_end_of_the_address_does_not_matter() -> None:
+    call = PROVIDER.build_request(parse_chat_request(body()), target(base_url="https://provider.test/v1/"))
+
+    assert call.url == "https://provider.test/v1/chat/completions"
+
+
+def test_no_credential_sends_no_authorization() -> None:
+    call = PROVIDER.build_request(parse_chat_request(body()), target(credential=""))
+
+    assert "authorization" not in dict(call.headers)
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"stream_options": {"include_usage": False}}, {"stream_options": {"include_usage": True}}]
+)
+def test_a_stream_always_asks_for_usage(asked: dict[str, Any]) -> None:
+    assert sent(stream=True, **asked)[0] == {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def test_obfuscation_is_asked_for_as_the_client_did() -> None:
+    document, _ = sent(stream=True, stream_options={"include_obfuscation": False})
+
+    assert document["stream_options"] == {"include_usage": True, "include_obfuscation": False}
+
+
+@pytest.mark.parametrize(
+    ("asked", "unsupported", "cap"),
+    [
+        ({"max_tokens": 5}, set(), {"max_tokens": 5}),
+        ({"max_completion_tokens": 5}, set(), {"max_completion_tokens": 5}),
+        ({"max_tokens": 5, "max_completion_tokens": 5}, set(), {"max_completion_tokens": 5}),
+        ({"max_tokens": 5}, {"max_tokens"}, {"max_completion_tokens": 5}),
+        ({"max_completion_tokens": 5}, {"max_completion_tokens"}, {"max_tokens": 5}),
+        ({}, set(), {}),
+    ],
+)
+def test_the_cap_goes_under_one_name(
+    asked: dict[str, int], unsupported: set[str], cap: dict[str, int]
+) -> None:
+    document, dropped = sent(target(unsupported_params=frozenset(unsupported)), **asked)
+
+    assert document == {**cap, "stream": False}
+    assert dropped == ()
+
+
+PLAIN = target(capabilities=frozenset())
+RICH = target(capabilities=frozenset({"tools", "reasoning", "audio", "web_search", "effort"}))
+
+
+@pytest.mark.parametrize(
+    ("where", "asked", "forwarded", "dropped"),
+    [
+        (PLAIN, {"tools": [tool()], "tool_choice": "auto"}, {}, ("tool_choice", "tools")),
+        (RICH, {"tools": [tool()], "tool_choice": "auto"}, {"tools": [tool()], "tool_choice": "auto"}, ()),
+        (target(), {"tools": [tool()]}, {"tools": [tool()]}, ()),
+        (PLAIN, {"reasoning_effort": "low"}, {}, ("reasoning_effort",)),
+        (RICH, {"reasoning_effort": "low"}, {"reasoning_effort": "low"}, ()),
+        (RICH, {"reasoning": {"effort": "low"}}, {"reasoning_effort": "low"}, ()),
+        (
+            RICH,
+            {"reasoning": {"effort": "low", "max_tokens": 9, "summary": "auto"}},
+            {"reasoning_effort": "low"},
+            ("reasoning.summary", "reasoning.max_tokens"),
+        ),
+        (RICH, {"effort": "low"}, {"effort": "low"}, ()),
+        (PLAIN, {"effort": "low"}, {}, ("effort",)),
+        (target(), {"effort": "low"}, {}, ("effort",)),
+        (PLAIN, {"modalities": ["text", "audio"], "audio": {"voice": "a"}}, {}, ("audio", "modalities")),
+        (PLAIN, {"modalities": ["text"]}, {"modalities": ["text"]}, ()),
+        (RICH, {"modalities": ["audio"]}, {"modalities": ["audio"]}, ()),
+        (target(), {"service_tier": "auto"}, {"service_tier": "auto"}, ()),
+        (target(), {"service_tier": "priority"}, {}, ("service_tier",)),
+        (target(is_own_credential=True), {"service_tier": "priority"}, {"service_tier": "priority"}, ()),
+        (target(), {"region": "eu"}, {}, ("region",)),
+        (target(), {"plugins": [{"id": "response-healing"}]}, {}, ("plugins",)),
+        (target(unsupported_params=frozenset({"n", "seed"})), {"n": 2, "seed": 1}, {}, ("n", "seed")),
+        (target(), {"n": 2, "seed": 1}, {"n": 2, "seed": 1}, ()),
+        (RICH, {"web_search": True}, {"web_search_options": {}}, ()),
+        (
+            RICH,
+            {"tools": [{"type": "web_search", "user_location": {"city": "Bern"}, "max_uses": 3}]},
+            {
+                "web_search_options": {
+                    "user_location": {"type": "approximate", "approximate": {"city": "Bern"}}
+                }
+            },
+            ("web_search.max_uses",),
+        ),
+        (target(), {"shiny_new_thing": 1}, {"shiny_new_thing": 1}, ()),
+        (target(provider="groq"), {"n": 2, "logit_bias": {"1": 1}}, {}, ("logit_bias", "n")),
+        (target(provider="groq"), {"n": 1}, {"n": 1}, ()),
+        (target(provider="mistral"), {"seed": 5, "user": "u"}, {"random_seed": 5}, ("user",)),
+        (target(provider="mistral"), {"max_completion_tokens": 5}, {"max_tokens": 5}, ()),
+        (target(provider="google"), {"seed": 5, "top_p": 1}, {"top_p": 1}, ("seed",)),
+        (target(provider="anthropic"), {"reasoning_effort": "low"}, {}, ("reasoning_effort",)),
+    ],
+)
+def test_parameters_are_forwarded_translated_or_named(
+    where: Target, asked: dict[str, Any], forwarded: dict[str, Any], dropped: tuple[str, ...]
+) -> None:
+    assert sent(where, **asked) == ({**forwarded, "stream": False}, dropped)
+
+
+def test_a_provider_that_knows_no_stream_options_gets_none() -> None:
+    assert sent(target(provider="mistral"), stream=True)[0] == {"stream": True}
+
+
+def test_nothing_is_dropped_if_the_client_forbids_it() -> None:
+    with pytest.raises(
+        UnsupportedParameter, match="reasoning_effort is not supported by openai/gpt-4o"
+    ) as refusal:
+        sent(PLAIN, reasoning_effort="low", drop_params=False)
+
+    assert refusal.value.param == "reasoning_effort"
+    assert sent(RICH, reasoning_effort="low", drop_params=False)[1] == ()
