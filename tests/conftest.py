@@ -1,4 +1,4 @@
-"""Fixtures of all tests: the cast is in tests.people, the processes in tests.house, the servers in tests.services."""
+"""Fixtures of all tests: the cast is in tests.people, processes in tests.house, servers in tests.services."""
 
 import pytest
 from django.test.utils import setup_databases

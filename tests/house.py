@@ -18,10 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
+from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import connection
 
@@ -33,6 +34,8 @@ from billing.tasks import keep_partitions
 from gateway.services import connect_provider, declare_model
 from tests.people import Somebody, founder
 from tests.simulator_process import start_simulator
+
+_Result = TypeVar("_Result")
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30
@@ -87,7 +90,8 @@ class House:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         log = (self.folder / f"gateway-{uuid.uuid4().hex[:6]}.log").open("wb")
         command = [sys.executable, "-m", "uvicorn", f"{application}:application", "--no-access-log"]
-        options = ["--fd", str(listener.fileno()), "--log-level", "warning", "--timeout-graceful-shutdown", "5"]
+        options = ["--fd", str(listener.fileno()), "--log-level", "warning"]
+        options += ["--timeout-graceful-shutdown", "5"]
         child = subprocess.Popen(
             [*command, *options],
             cwd=ROOT,
@@ -162,7 +166,9 @@ class Team:
     def headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.key}"}
 
-    def new_key(self, *, budget_usd: str | None = None, window: str = "total", **limits: Any) -> tuple[ApiKey, str]:
+    def new_key(
+        self, *, budget_usd: str | None = None, window: str = "total", **limits: Any
+    ) -> tuple[ApiKey, str]:
         """Another key, with limits and a budget of its own."""
         row, secret = issue_key(
             organization=self.organization,
@@ -233,6 +239,12 @@ def eventually(
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:g} s for {what if isinstance(what, str) else what()}")
         time.sleep(0.05)
+
+
+async def apart(function: Callable[..., _Result], *arguments: Any, **options: Any) -> _Result:
+    """Run something that uses the database beside the event loop, and give its connection back."""
+    result: _Result = await database_sync_to_async(function)(*arguments, **options)
+    return result
 
 
 def database_url() -> str:

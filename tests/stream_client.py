@@ -80,7 +80,12 @@ class RawStream:
 
 @asynccontextmanager
 async def raw_request(
-    url: str, body: bytes | dict[str, Any], *, key: str = "", path: str = "/v0/chat/completions", **headers: str
+    url: str,
+    body: bytes | dict[str, Any],
+    *,
+    key: str = "",
+    path: str = "/v0/chat/completions",
+    **headers: str,
 ) -> AsyncIterator[RawStream]:
     """Send one POST and leave when the block ends. The connection asks to be closed after the answer."""
     payload = body if isinstance(body, bytes) else orjson.dumps(body)

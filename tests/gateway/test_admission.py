@@ -90,7 +90,8 @@ async def test_tokens_are_held_then_corrected_to_what_was_used() -> None:
 
         await limits.settle(hold, tokens=100)
 
-        assert (await limits.admit(who, tokens=800)).standing["key:tokens"]["left"] == pytest.approx(100, abs=20)
+        standing = (await limits.admit(who, tokens=800)).standing
+        assert standing["key:tokens"]["left"] == pytest.approx(100, abs=20)
 
 
 async def test_one_request_larger_than_its_token_limit_is_told_that_waiting_is_useless() -> None:
@@ -112,7 +113,8 @@ async def test_a_place_among_concurrent_requests_comes_back_with_the_settlement(
 
         await limits.settle(hold)
 
-        assert (await limits.admit(who)).standing["project:concurrency"] == {"limit": 1, "left": 0, "reset_ms": 0}
+        standing = (await limits.admit(who)).standing
+        assert standing["project:concurrency"] == {"limit": 1, "left": 0, "reset_ms": 0}
 
 
 async def test_the_place_of_a_process_that_died_comes_back_when_its_lease_ends() -> None:
@@ -176,7 +178,8 @@ async def test_500_racing_requests_against_a_balance_for_100_admit_exactly_100()
     async with bench() as limits:
         who = policy(wallet_nano=100 * 7)
 
-        answers = await asyncio.gather(*(limits.admit(who, nano=7) for _ in range(500)), return_exceptions=True)
+        racing = (limits.admit(who, nano=7) for _ in range(500))
+        answers = await asyncio.gather(*racing, return_exceptions=True)
 
         refused = [answer for answer in answers if isinstance(answer, InsufficientCredits)]
         assert (len(answers) - len(refused), len(refused)) == (100, 400)

@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from tests.house import House, Process, Team, chat
+from tests.house import House, Process, Team, apart, chat
 
 pytestmark = pytest.mark.guarantee
 
@@ -27,7 +27,7 @@ def gateways(house: House) -> list[Process]:
 async def test_no_more_requests_are_admitted_than_burst_and_rate_allow(
     processes: int, gateways: list[Process], team: Team
 ) -> None:
-    _, key = await asyncio.to_thread(team.new_key, requests_per_minute=PER_MINUTE)
+    _, key = await apart(team.new_key, requests_per_minute=PER_MINUTE)
     admitted_at: list[float] = []
     ends_at = time.monotonic() + RACE_SECONDS
 
@@ -52,7 +52,7 @@ async def test_no_more_requests_are_admitted_than_burst_and_rate_allow(
 
 
 async def test_a_lone_caller_who_waits_as_told_is_admitted(gateways: list[Process], team: Team) -> None:
-    _, key = await asyncio.to_thread(team.new_key, requests_per_minute=PER_MINUTE)
+    _, key = await apart(team.new_key, requests_per_minute=PER_MINUTE)
     url = f"{gateways[0].url}/v0/chat/completions"
     async with httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}) as client:
         for round_number in range(3):
@@ -69,7 +69,7 @@ async def test_a_lone_caller_who_waits_as_told_is_admitted(gateways: list[Proces
 
 
 async def test_tokens_are_held_at_their_bound_and_given_back(gateways: list[Process], team: Team) -> None:
-    _, key = await asyncio.to_thread(team.new_key, tokens_per_minute=4_000)
+    _, key = await apart(team.new_key, tokens_per_minute=4_000)
     url = f"{gateways[0].url}/v0/chat/completions"
     body = chat("echo@fake", max_tokens=200)
     async with httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}) as client:
@@ -84,8 +84,10 @@ async def test_tokens_are_held_at_their_bound_and_given_back(gateways: list[Proc
     assert too_large.headers["x-should-retry"] == "false"
 
 
-async def test_concurrent_requests_are_counted_over_all_processes(gateways: list[Process], team: Team) -> None:
-    _, key = await asyncio.to_thread(team.new_key, concurrent_requests=3)
+async def test_concurrent_requests_are_counted_over_all_processes(
+    gateways: list[Process], team: Team
+) -> None:
+    _, key = await apart(team.new_key, concurrent_requests=3)
     body = chat("echo@fake", "[[delay 1500]]")
 
     async def call(number: int) -> int:

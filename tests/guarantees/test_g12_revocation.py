@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from accounts.services import revoke_key, set_stream_cut
-from tests.house import House, Process, Team, chat
+from tests.house import House, Process, Team, apart, chat
 from tests.stream_client import raw_request
 
 pytestmark = pytest.mark.guarantee
@@ -27,13 +27,12 @@ async def test_a_revoked_key_is_refused_by_every_process_within_a_second(
     async with httpx.AsyncClient(headers=team.headers) as client:
         before = [await status_of(client, process) for process in gateways]
 
-        await asyncio.to_thread(revoke_key, key=team.somebody.key_row)
+        await apart(revoke_key, key=team.somebody.key_row)
         await asyncio.sleep(DEAD_WITHIN_SECONDS)
-        after = [await client.post(f"{each.url}/v0/chat/completions", json=chat("echo@fake")) for each in gateways]
+        after = [await status_of(client, process) for process in gateways]
 
     assert before == [200, 200, 200]
-    assert [answer.status_code for answer in after] == [401, 401, 401]
-    assert "revoked" in after[0].json()["error"]["message"]
+    assert after == [401, 401, 401]
 
 
 async def test_it_is_dead_within_a_second_although_the_message_was_lost(
@@ -43,7 +42,7 @@ async def test_it_is_dead_within_a_second_although_the_message_was_lost(
         await status_of(client, gateways[0])
         monkeypatch.setattr("django.conf.settings.FAREBOX_REDIS_URL", "redis://127.0.0.1:1/0")
 
-        await asyncio.to_thread(revoke_key, key=team.somebody.key_row)
+        await apart(revoke_key, key=team.somebody.key_row)
         await asyncio.sleep(DEAD_WITHIN_SECONDS)
 
         assert await status_of(client, gateways[0]) == 401
@@ -53,19 +52,19 @@ async def test_it_is_dead_within_a_second_although_the_message_was_lost(
 async def test_running_streams_are_cut_only_if_the_owner_asked_for_it(
     *, is_cut: bool, is_whole: bool, gateway: Process, team: Team
 ) -> None:
-    await asyncio.to_thread(set_stream_cut, organization=team.organization, is_on=is_cut)
+    await apart(set_stream_cut, organization=team.organization, is_on=is_cut)
     body = chat("slow@fake", stream=True)
 
     async with raw_request(gateway.url, body, key=team.key) as stream:
         await stream.read_head()
         await stream.read_events(2)
-        await asyncio.to_thread(revoke_key, key=team.somebody.key_row)
+        await apart(revoke_key, key=team.somebody.key_row)
         revoked_at = time.monotonic()
         await stream.read_rest()
 
     assert (b"w30 " in stream.body) is is_whole
     assert (b"event: error" in stream.body) is not is_whole
-    assert stream.body.rstrip().endswith(b"data: [DONE]")
+    assert stream.body.count(b"data: [DONE]\n\n") == 1
     if is_cut:
         assert time.monotonic() - revoked_at < CUT_WITHIN_SECONDS
 
