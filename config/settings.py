@@ -219,8 +219,8 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-# Without `collectstatic` (embedded, tests) files are served from where they lie.
-WHITENOISE_USE_FINDERS = not IS_PRODUCTION
+# Without `collectstatic` (embedded, tests) files are served from where they lie, as they are right then.
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not IS_PRODUCTION
 if IS_PRODUCTION:
     STORAGES["staticfiles"]["BACKEND"] = "whitenoise.storage.CompressedManifestStaticFilesStorage"
 
