@@ -24,7 +24,7 @@ from config.layout import Layout, Refused, read_layout, refuse_taken_ports
 from config.occupancy import occupy
 from config.roster import app_children, children_environment, spawn_python, store_starters
 
-SETUP_SECONDS, READY_SECONDS = 300.0, 60.0
+PREPARE_SECONDS, READY_SECONDS = 300.0, 60.0
 STOP_APPS_SECONDS, STOP_STORES_SECONDS = 6.0, 3.0
 TEND_SECONDS, POLL_SECONDS = 0.2, 0.05
 STORE_NAMES = {"DATABASE_URL": "postgres", "REDIS_URL": "valkey"}
@@ -66,8 +66,7 @@ def _start(family: Family, layout: Layout, secrets: Mapping[str, str], lock_fd: 
         addresses = _start_stores(family, layout, secrets, lock_fd)
     environment = children_environment(layout, secrets, addresses)
     with _timed("Tables and demo organization"):
-        for command in ("migrate", "seeddemo"):
-            _run_command(layout, command, environment, lock_fd)
+        _prepare(layout, environment, lock_fd)
     with _timed("Gateway, worker and simulator"):
         _worker_ready_file(layout).unlink(missing_ok=True)
         for child in app_children(layout, environment, lock_fd=lock_fd):
@@ -105,19 +104,19 @@ def _launch(start: Callable[[], RunningServer]) -> subprocess.Popen[bytes]:
     return start().process
 
 
-def _run_command(layout: Layout, command: str, environment: Mapping[str, str], lock_fd: int) -> None:
-    log_path = layout.log_path(command)
+def _prepare(layout: Layout, environment: Mapping[str, str], lock_fd: int) -> None:
+    log_path = layout.log_path("preparation")
     process = spawn_python(
-        layout, ["manage.py", command], log_path, environment=environment, lock_fd=lock_fd
+        layout, ["-m", "config.preparation"], log_path, environment=environment, lock_fd=lock_fd
     )
     try:
-        deadline = time.monotonic() + SETUP_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        process.wait(PREPARE_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise StartFailed(f"the tables are not ready after {PREPARE_SECONDS:g} seconds.") from None
     finally:
         stop(process, stop_signal=signal.SIGTERM, timeout_seconds=1)
     if process.returncode != 0:
-        raise StartFailed(f"manage.py {command} failed; the end of {log_path}:\n{last_lines(log_path)}")
+        raise StartFailed(f"the tables are not ready; the end of {log_path}:\n{last_lines(log_path)}")
 
 
 def _wait_until_ready(family: Family, layout: Layout) -> None:
