@@ -152,6 +152,7 @@ class UsageEvent(models.Model):
                 name="usage_event_by_project",
                 include=["charge_usd", "cost_usd"],
             ),
+            models.Index("organization_id", "request_id", name="usage_event_by_request"),
             models.Index("sequence", name="usage_event_by_sequence"),
             GinIndex(fields=["tags"], name="usage_event_by_tag", fastupdate=False),
         ]
