@@ -167,6 +167,7 @@ def _measure(forwarded: JsonObject, tally: PromptTally, *, has_search: bool) -> 
     ]
     return PromptSize(
         text_bytes=tally.text_bytes,
+        text_tokens_estimate=tally.text_tokens_estimate,
         instruction_bytes=tally.rest_bytes + (len(orjson.dumps(instructions)) if instructions else 0),
         message_count=len(forwarded["messages"]),
         tool_count=len(forwarded.get("tools", ())) + len(forwarded.get("functions", ())),

@@ -5,6 +5,7 @@ How it is read from a body is `gateway.wire.chat`; what of it a provider gets is
 
 from dataclasses import dataclass, field
 
+from gateway.wire.messages import BYTES_PER_TOKEN
 from gateway.wire.shapes import JsonObject
 
 # A prompt costs at most one token per byte, plus what the chat template puts around a message and
@@ -15,7 +16,6 @@ TOOL_TOKENS_BOUND, TOOLS_TOKENS_BOUND = 64, 1_024
 # A file, a video or a web search may fill whatever window the model has.
 OPEN_TOKENS_BOUND = 2_000_000
 SEARCHES_BOUND = 10
-BYTES_PER_TOKEN = 4
 MESSAGE_TOKENS_ESTIMATE = 3
 
 LOGGED_PARAMETERS = (
@@ -30,6 +30,7 @@ class PromptSize:
     """What the model reads, measured in bytes where it is text and in tokens where it is not."""
 
     text_bytes: int
+    text_tokens_estimate: int
     instruction_bytes: int
     message_count: int
     tool_count: int = 0
@@ -55,7 +56,7 @@ class PromptSize:
     def tokens_estimate(self) -> int:
         """About what a provider counts: four bytes make a token, a message adds three."""
         return (
-            -(-self.text_bytes // BYTES_PER_TOKEN)
+            self.text_tokens_estimate
             + -(-self.instruction_bytes // BYTES_PER_TOKEN)
             + self.message_count * MESSAGE_TOKENS_ESTIMATE
             + self.media_tokens_estimate

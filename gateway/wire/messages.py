@@ -18,12 +18,13 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 # An assistant's turn may have no content when it says something in one of these.
 ASSISTANT_SPEECH = ("tool_calls", "function_call", "refusal", "audio", "reasoning", "reasoning_content")
 PLAIN_MESSAGE_KEYS = 2
+BYTES_PER_TOKEN = 4
 
 # Upper bounds of what one image costs, in tokens. The dearest known is gpt-4o-mini's: 2,833 for the
 # whole and 5,667 for each of up to 8 tiles. https://developers.openai.com/api/docs/guides/images-vision
 # (checked 2026-11-21)
 IMAGE_TOKENS_BOUND, LOW_DETAIL_IMAGE_TOKENS_BOUND = 48_169, 2_833
-IMAGE_TOKENS_ESTIMATE, LOW_DETAIL_IMAGE_TOKENS_ESTIMATE = 765, 85
+IMAGE_TOKENS_ESTIMATE, HIGH_DETAIL_IMAGE_TOKENS_ESTIMATE = 85, 765
 # Audio makes at most 32 tokens a second, and no accepted format gets a second below 512 bytes.
 AUDIO_BYTES_PER_TOKEN_BOUND, AUDIO_BYTES_PER_TOKEN_ESTIMATE = 16, 400
 
@@ -37,6 +38,7 @@ class PromptTally:
     """What has been measured so far. `is_open` means that some part has no bound of its own."""
 
     text_bytes: int = 0
+    text_tokens_estimate: int = 0
     rest_bytes: int = 0
     media_tokens_bound: int = 0
     media_tokens_estimate: int = 0
@@ -74,6 +76,7 @@ def _check_message(message: Any, index: int, tally: PromptTally) -> None:
     if type(role) is not str or role not in ROLES:
         raise _invalid(f"messages[{index}].role", f"must be one of {', '.join(ROLES)}")
     content = message.get("content")
+    bytes_before = tally.text_bytes
     if type(content) is str:
         tally.text_bytes += text_bytes(content)
     elif type(content) is list:
@@ -87,6 +90,7 @@ def _check_message(message: Any, index: int, tally: PromptTally) -> None:
             f"messages[{index}].content is missing: a {role} message needs content.",
             param=f"messages[{index}].content",
         )
+    tally.text_tokens_estimate += -(-(tally.text_bytes - bytes_before) // BYTES_PER_TOKEN)
     if role == "tool" and not _is_filled(message.get("tool_call_id")):
         path = f"messages[{index}].tool_call_id"
         raise MissingParameter(f"{path} is missing: name the call that this message answers.", param=path)
@@ -153,9 +157,11 @@ def _read_text(part: JsonObject, path: str, tally: PromptTally) -> None:
 def _read_image(part: JsonObject, path: str, tally: PromptTally) -> None:
     image = _object_in(part, "image_url", path)
     _check_media_url(image.get("url"), f"{path}.image_url.url", family="image")
-    is_low = image.get("detail") == "low"
-    tally.media_tokens_bound += LOW_DETAIL_IMAGE_TOKENS_BOUND if is_low else IMAGE_TOKENS_BOUND
-    tally.media_tokens_estimate += LOW_DETAIL_IMAGE_TOKENS_ESTIMATE if is_low else IMAGE_TOKENS_ESTIMATE
+    detail = image.get("detail")
+    tally.media_tokens_bound += LOW_DETAIL_IMAGE_TOKENS_BOUND if detail == "low" else IMAGE_TOKENS_BOUND
+    tally.media_tokens_estimate += (
+        HIGH_DETAIL_IMAGE_TOKENS_ESTIMATE if detail == "high" else IMAGE_TOKENS_ESTIMATE
+    )
     tally.has_images = True
 
 

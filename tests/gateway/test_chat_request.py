@@ -16,15 +16,22 @@ def test_the_estimate_is_a_token_for_four_bytes_and_three_for_a_message(text: st
     assert parse_chat_request(said({"role": "user", "content": text})).prompt_tokens_estimate == estimate
 
 
-def test_text_is_summed_before_it_is_rounded() -> None:
-    messages = [
-        {"role": "user", "content": "abc"},
-        {"role": "user", "content": [{"type": "text", "text": "defgh"}]},
-    ]
+def test_each_messages_text_is_summed_and_then_rounded_up() -> None:
+    parts = [{"type": "text", "text": "de"}, {"type": "text", "text": "fgh"}]
+    messages = [{"role": "user", "content": "abc"}, {"role": "user", "content": parts}]
 
     request = parse_chat_request(body(messages=messages))
 
-    assert (request.prompt_bytes, request.prompt_tokens_estimate) == (8, 8)
+    assert (request.prompt_bytes, request.prompt_tokens_estimate) == (8, 1 + 2 + 6)
+
+
+@pytest.mark.parametrize(
+    ("detail", "estimate"), [({}, 88), ({"detail": "auto"}, 88), ({"detail": "high"}, 768)]
+)
+def test_an_image_counts_in_the_estimate(detail: dict[str, str], estimate: int) -> None:
+    image = {"url": "https://example.com/a.png", **detail}
+
+    assert parse_chat_request(part(type="image_url", image_url=image)).prompt_tokens_estimate == estimate
 
 
 def test_the_upper_bound_is_a_token_for_every_byte_and_more() -> None:
@@ -49,7 +56,12 @@ def test_everything_that_may_be_read_is_in_the_bound(sent: bytes, bound: int) ->
 
 def test_the_bound_covers_the_estimate() -> None:
     size = PromptSize(
-        text_bytes=1, instruction_bytes=1, message_count=1, media_tokens_bound=900, media_tokens_estimate=765
+        text_bytes=1,
+        text_tokens_estimate=1,
+        instruction_bytes=1,
+        message_count=1,
+        media_tokens_bound=900,
+        media_tokens_estimate=765,
     )
 
     assert size.tokens_bound >= size.tokens_estimate
