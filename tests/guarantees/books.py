@@ -40,7 +40,7 @@ class Books:
 
 
 def books_of(house: House, team: Team) -> Books:
-    """Read all three. Fails if one request stands twice on the invoice, or was charged without being on it."""
+    """Read all three. Fails if a request is on the invoice twice, or was charged without being on it."""
     events = {str(event.id): event for event in team.events()}
     lines = [line for line in house.invoice() if line["client_request_id"] in events]
     counts = Counter(line["client_request_id"] for line in lines)
