@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from billing.pricing import Cost
 from gateway.wire.dialect import Dialect
 from gateway.wire.encode import encode
-from gateway.wire.envelope import extra_fields_object, metadata_object
+from gateway.wire.envelope import extra_fields_object, metadata_object, with_reasoning
 from gateway.wire.shapes import Attempt, ChatAnswer, JsonObject, Reading, Served
 from gateway.wire.usage import usage_object
 
@@ -39,7 +39,7 @@ def render_answer(
 
 def _choice(choice: JsonObject, dialect: Dialect) -> JsonObject:
     """The choice with everything that clients expect to be there, and nothing taken away."""
-    message = {"role": "assistant", "content": None, "refusal": None, **choice["message"]}
+    message = {"role": "assistant", "content": None, "refusal": None, **with_reasoning(choice["message"])}
     if choice["message"].get("role") is None:
         message["role"] = "assistant"
     complete = {"index": choice["index"], "logprobs": None, **choice, "message": message}

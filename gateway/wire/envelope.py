@@ -1,4 +1,4 @@
-"""What every answer carries beside its choices: `metadata` and `extra_fields` (CONTRACT 3.6 #7)."""
+"""What answers and streams share: `metadata`, `extra_fields` (CONTRACT 3.6 #7), both names of reasoning."""
 
 from collections.abc import Sequence
 
@@ -30,3 +30,9 @@ def extra_fields_object(served: Served, *, latency_ms: int, chunk_index: int | N
         "dropped_params": list(served.dropped_params),
     }
     return fields if chunk_index is None else fields | {"chunk_index": chunk_index}
+
+
+def with_reasoning(spoken: JsonObject) -> JsonObject:
+    """A message or delta whose reasoning is found under both names that clients look for."""
+    reasoning = spoken.get("reasoning_content")
+    return spoken | {"reasoning": reasoning} if reasoning and "reasoning" not in spoken else spoken

@@ -13,7 +13,7 @@ from billing.pricing import Cost
 from gateway.errors import GatewayError
 from gateway.wire.dialect import Dialect, UsagePlace
 from gateway.wire.encode import encode
-from gateway.wire.envelope import extra_fields_object, metadata_object
+from gateway.wire.envelope import extra_fields_object, metadata_object, with_reasoning
 from gateway.wire.failure import failed_chunk
 from gateway.wire.shapes import Attempt, ChatChunk, JsonObject, Reading, Served
 from gateway.wire.usage import usage_object
@@ -153,7 +153,7 @@ class StreamRewriter:
             if choice.get("finish_reason") is not None:
                 self._finished.add(index)
                 self.finish_reason = self.finish_reason or choice["finish_reason"]
-            if index not in self._spoken or "role" in delta or self._needs_text(delta):
+            if index not in self._spoken or "role" in delta or self._is_incomplete(delta):
                 is_plain = False
         if is_plain and not self._dialect.has_log_probs:
             return choices, []
@@ -180,11 +180,15 @@ class StreamRewriter:
         return [opening], [choice | {"delta": rest}]
 
     def _complete(self, choice: JsonObject) -> JsonObject:
-        if self._needs_text(choice["delta"]):
-            choice = choice | {"delta": choice["delta"] | {"content": ""}}
+        if self._is_incomplete(choice["delta"]):
+            text = {"content": ""} if self._needs_text(choice["delta"]) else {}
+            choice = choice | {"delta": with_reasoning(choice["delta"]) | text}
         if self._dialect.has_log_probs and "logprobs" in choice:
             choice = choice | {"log_probs": choice["logprobs"]}
         return choice
+
+    def _is_incomplete(self, delta: JsonObject) -> bool:
+        return bool(delta.get("reasoning_content")) or self._needs_text(delta)
 
     def _needs_text(self, delta: JsonObject) -> bool:
         return (

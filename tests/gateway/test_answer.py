@@ -232,3 +232,11 @@ def test_a_gateway_behind_us_does_not_speak_for_us() -> None:
     document = rendered({**UPSTREAM, **theirs})
 
     assert document["metadata"]["used_provider"] == document["extra_fields"]["provider"] == "openai"
+
+
+def test_reasoning_has_both_names() -> None:
+    message = {"role": "assistant", "content": "4", "reasoning_content": "2 + 2"}
+
+    document = rendered({**UPSTREAM, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+
+    assert document["choices"][0]["message"] == {**message, "refusal": None, "reasoning": "2 + 2"}

@@ -33,6 +33,8 @@ def said(stream: bytes) -> list[dict[str, Any]]:
     completion = accumulate([chunk for chunk in read_by_sdk(stream) if chunk.choices])
     for choice in completion["choices"]:
         choice["message"]["role"] = REPEATED_ROLE.sub("assistant", choice["message"]["role"])
+        if "reasoning_content" in choice["message"]:
+            choice["message"].pop("reasoning", None)
     return completion["choices"]
 
 
@@ -354,3 +356,14 @@ def test_own_credentials_cost_nothing() -> None:
     usage = documents(rewrite(recording("text"), cost=None))[-1]["usage"]
 
     assert [value for name, value in usage.items() if name.startswith("cost")] == [0.0] * 6
+
+
+def test_reasoning_has_both_names() -> None:
+    deltas = [chunk["choices"][0]["delta"] for chunk in documents(rewrite(recording("reasoning")))]
+
+    assert [(delta.get("reasoning_content"), delta.get("reasoning")) for delta in deltas[1:4]] == [
+        ("Let", "Let"),
+        (" me", " me"),
+        (" think", " think"),
+    ]
+    assert all("reasoning" not in delta for delta in deltas[4:])
