@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from accounts.services import issue_key, set_rates
 from billing.models import LedgerEntry, UsageEvent
 from billing.services import set_budget, top_up
 from billing.tasks import keep_partitions
+from config.ports import free_port
 from gateway.services import connect_provider, declare_model
 from tests.people import Somebody, founder
 from tests.simulator_process import start_simulator
@@ -86,21 +86,19 @@ class House:
 
     def start_gateway(self, *, application: str = "config.asgi_gateway", **environment: str) -> Process:
         """A gateway process on a free port, ready to serve. `environment` overrides settings."""
-        listener = socket.create_server(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
         log = (self.folder / f"gateway-{uuid.uuid4().hex[:6]}.log").open("wb")
         command = [sys.executable, "-m", "uvicorn", f"{application}:application", "--no-access-log"]
-        options = ["--fd", str(listener.fileno()), "--log-level", "warning"]
-        options += ["--timeout-graceful-shutdown", "5"]
+        # By port, not by an open socket: uvicorn takes that for a local one and leaves Nagle's delay on.
+        options = ["--port", str(port), "--log-level", "warning", "--timeout-graceful-shutdown", "5"]
         child = subprocess.Popen(
             [*command, *options],
             cwd=ROOT,
             env=self._environment(url, environment),
-            pass_fds=[listener.fileno()],
             stdout=log,
             stderr=log,
         )
-        listener.close()
         process = Process(child, url)
         self.processes.append(process)
         eventually(lambda: _is_ready(process), f"{application} at {url}, log {log.name}")
