@@ -4,7 +4,6 @@ A statement's total is the sum over its filter, not over a page. Posting is in `
 """
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -21,7 +20,6 @@ from billing.money import ZERO_USD
 from billing.selectors import charged_usd, credit_granted_usd
 
 LINES_PER_PAGE = 50
-LINES_PER_FETCH = 2_000
 
 _CHARGED = Sum("amount_usd", filter=Q(transfer__kind=LedgerTransfer.Kind.CHARGE))
 
@@ -118,12 +116,6 @@ def ledger_entries(
     found = [_line(row) for row in _columns(rows.order_by("-pk"))[: limit + 1]]
     lines = tuple(found[:limit])
     return LinePage(lines, lines[-1].entry_id if len(found) > limit else None)
-
-
-def all_ledger_entries(organization: Organization, *, filters: LedgerFilters) -> Iterator[Line]:
-    """Every entry that passes, newest first, fetched as it is read."""
-    for row in _columns(_entries(organization, filters).order_by("-pk")).iterator(chunk_size=LINES_PER_FETCH):
-        yield _line(row)
 
 
 def ledger_totals(organization: Organization, *, filters: LedgerFilters) -> Totals:

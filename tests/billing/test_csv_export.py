@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from billing.csv_export import csv_lines, safe_cell
+from billing.csv_export import csv_text, safe_cell
 
 
 @pytest.mark.parametrize("cell", ["=cmd|'/C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1"])
@@ -18,10 +18,14 @@ def test_a_plain_cell_stays_as_it_is(cell):
     assert safe_cell(cell) == cell
 
 
-def test_lines_are_read_back_as_they_were_written():
-    rows = [("1", 'say "hi", twice'), ("2", "two\nlines")]
+def test_rows_are_read_back_as_they_were_written():
+    rows = [["id", "text"], ["1", 'say "hi", twice'], ["2", "two\nlines"]]
 
-    text = "".join(csv_lines(("id", "text"), rows))
+    text = csv_text(rows)
 
     assert text.startswith("id,text\r\n")
-    assert list(csv.reader(io.StringIO(text, newline=""))) == [["id", "text"], *map(list, rows)]
+    assert list(csv.reader(io.StringIO(text, newline=""))) == rows
+
+
+def test_every_cell_is_made_safe():
+    assert csv_text([("=1", "x")]) == "'=1,x\r\n"

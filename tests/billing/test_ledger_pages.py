@@ -6,6 +6,7 @@ import uuid
 from decimal import Decimal
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.urls import reverse
 
 from accounts.permissions import Role
@@ -41,7 +42,10 @@ def ledger_of(somebody, query=""):
 
 
 def csv_of(somebody, query):
-    text = b"".join(ledger_of(somebody, query).streaming_content).decode()
+    async def read(parts):
+        return b"".join([part async for part in parts]).decode()
+
+    text = async_to_sync(read)(ledger_of(somebody, query).streaming_content)
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
