@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import orjson
 
 from billing.pricing import Cost
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, InvalidProviderResponse
 from gateway.wire.dialect import Dialect, UsagePlace
 from gateway.wire.encode import encode
 from gateway.wire.envelope import extra_fields_object, metadata_object, with_reasoning
@@ -100,7 +100,11 @@ class StreamRewriter:
     def fail(self, error: GatewayError, *, event_id: str) -> bytes:
         """What was held back, the error as an event that every client notices, and the end mark."""
         chunk = failed_chunk(error, dialect=self._dialect, event_id=event_id, envelope=self._identity())
-        return self._release() + b"event: error\ndata: " + orjson.dumps(chunk) + b"\n\n" + END
+        try:
+            held = self._release()
+        except InvalidProviderResponse:
+            held = b""
+        return held + b"event: error\ndata: " + orjson.dumps(chunk) + b"\n\n" + END
 
     def _identity(self) -> JsonObject:
         return {

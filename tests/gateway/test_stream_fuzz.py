@@ -72,3 +72,16 @@ def test_what_is_nested_beyond_reason_is_an_invalid_response() -> None:
 
     with pytest.raises(InvalidProviderResponse, match="nested too deeply"):
         rewrite(b'data: {"choices":[{"index":0,"delta":{"x":%b}}]}\n\n' % deep)
+
+
+def test_a_finish_that_cannot_be_passed_on_still_ends_the_stream() -> None:
+    stream = StreamRewriter(dialect=DIALECTS["/v1"], served=SERVED, include_usage=None, created=1)
+    stream.feed(delta(role="assistant", content=""))
+    stream.feed(delta("stop", x=orjson.loads(b"[" * 500 + b"]" * 500)))
+
+    with pytest.raises(InvalidProviderResponse) as failure:
+        stream.finish(reading=NOTHING, cost=None, routing=[], latency_ms=1)
+
+    assert documents(stream.fail(failure.value, event_id="event-1"))[-1]["error"]["code"] == (
+        "invalid_provider_response"
+    )
