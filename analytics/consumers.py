@@ -25,16 +25,17 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
     own_key_ids: frozenset[str] | None = None
 
     async def connect(self) -> None:
-        # A browser is told the code only of a socket that was opened.
-        await self.accept()
         slug = self.scope["url_route"]["kwargs"]["slug"]
         tenant = await database_sync_to_async(find_tenant)(self.scope.get("user"), slug)
         if tenant is None:
+            # A browser is told the code only of a socket that was opened.
+            await self.accept()
             await self.close(code=NOT_A_MEMBER)
             return
         self.own_key_ids = await database_sync_to_async(_own_key_ids)(tenant)
         self.group = group_of(tenant.organization.pk)
         await self.channel_layer.group_add(self.group, self.channel_name)
+        await self.accept()
 
     async def disconnect(self, code: int) -> None:
         if self.group:

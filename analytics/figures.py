@@ -14,8 +14,8 @@ _UNITS_SECONDS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 def count_short(count: int) -> str:
     """`1,234` up to ten thousand, then `18.3k` and `2.1M`."""
     for floor, unit, letter in (
-        (1_000_000_000, 1_000_000_000, "B"),
-        (1_000_000, 1_000_000, "M"),
+        (999_950_000, 1_000_000_000, "B"),
+        (999_950, 1_000_000, "M"),
         (10_000, 1_000, "k"),
     ):
         if abs(count) >= floor:
