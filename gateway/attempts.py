@@ -19,9 +19,6 @@ from gateway.upstream import Outbound, UpstreamStream, read_answer, read_failure
 from gateway.wire.shapes import Attempt, ChatAnswer
 
 Answering = ChatAnswer | UpstreamStream
-# Lets a provider's own log be laid beside ours.
-REQUEST_ID_HEADER = "x-farebox-request-id"
-
 ForwardedHeaders = Sequence[tuple[str, str]]
 
 
@@ -80,8 +77,7 @@ class Attempts:
         request = trace.request
         assert request is not None, "a request that is routed has been parsed"
         provider = provider_for(target.kind)
-        own_id = (REQUEST_ID_HEADER, str(trace.request_id))
-        call = provider.build_request(request, target, extra_headers=(*extra_headers, own_id))
+        call = provider.build_request(request, target, extra_headers=extra_headers)
         trace.dropped_params = call.dropped_params
         response = await self._outbound.send(call, target=target)
         if not 200 <= response.status_code < 300:

@@ -3,7 +3,7 @@
 Answers `gateway.routing.select`'s questions. Nothing is fetched here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from billing.errors import UnknownPrice
@@ -37,8 +37,7 @@ class Catalogue:
 
     def listing(self, provider: str, model: str) -> Offer | None:
         """The model at this provider: as declared by its owner, else from the price book."""
-        declared = self._own.offers.get((provider, model)) or self._operator.offers.get((provider, model))
-        if declared is not None:
+        if declared := self._declared().get((provider, model)):
             return declared
         listing = self._book.listing(provider, model)
         return self._offer(listing) if listing else None
@@ -46,8 +45,7 @@ class Catalogue:
     def providers_of(self, model: str) -> Sequence[Offer]:
         """Every offer of a bare model name by a provider that can be reached; declared prices win."""
         found = {listing.provider: self._offer(listing) for listing in self._book.providers_of(model)}
-        for reach in (self._operator, self._own):
-            found |= {provider: offer for (provider, name), offer in reach.offers.items() if name == model}
+        found |= {provider: offer for (provider, name), offer in self._declared().items() if name == model}
         return [offer for provider, offer in found.items() if self.connections_for(provider)]
 
     def offers(self) -> list[Offer]:
@@ -58,7 +56,15 @@ class Catalogue:
             for listing in self._book.listings()
             if listing.provider in reachable
         }
-        return [*{**offers, **self._operator.offers, **self._own.offers}.values()]
+        return [*{**offers, **self._declared()}.values()]
+
+    def _declared(self) -> Mapping[tuple[str, str], Offer]:
+        """Prices that owners declared; an organization's own never price what the operator's key pays."""
+        if not self._own.offers:
+            return self._operator.offers
+        paid_by_operator = {connection.provider for connection in self._operator.connections}
+        own = {name: offer for name, offer in self._own.offers.items() if name[0] not in paid_by_operator}
+        return {**self._operator.offers, **own}
 
     def _offer(self, listing: ModelListing) -> Offer:
         return Offer(

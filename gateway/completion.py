@@ -62,6 +62,7 @@ class Completions:
         trace, delivery = incoming.trace, Delivery(incoming, reply)
         try:
             trace.policy = policy = await self.callers.identify(incoming.headers)
+            incoming.check_hops()
             trace.request = request = parse_chat_request(incoming.body, limits=self.limits)
             route = self.router.route(request, policy)
             trace.requested_provider = route.requested_provider

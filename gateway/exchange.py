@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.caller import Headers
+from gateway.errors import InvalidModel
 from gateway.trace import Trace
 from gateway.wire.dialect import Dialect
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
 
+# Lets a provider's own log be laid beside ours.
+REQUEST_ID_HEADER = "x-farebox-request-id"
 FORWARDED_HEADERS = frozenset({b"anthropic-beta", b"openai-beta"})
 FORWARD_PREFIX = b"x-bf-eh-"
 # Never sent upstream, whatever prefix asks for it: contract, decision 20.
@@ -22,6 +25,10 @@ WITHHELD_HEADERS = frozenset(
 )  # fmt: skip
 WITHHELD_PREFIXES = (b"x-bf-", b"content-", b"x-forwarded-", b"proxy-", b"x-farebox-", b"cf-")
 MAX_FORWARDED_VALUE_BYTES = 4096
+# A custom endpoint may lead back to this gateway; the count ends the circle.
+HOPS_HEADER = b"x-farebox-hops"
+MAX_HOPS = 4
+MAX_HOPS_DIGITS = 4
 
 
 class Reply(Protocol):
@@ -41,9 +48,21 @@ class Incoming:
     body: bytes
     trace: Trace
 
+    @property
+    def hops(self) -> int:
+        """How many gateways of this kind the request has passed already."""
+        hops = self.headers.get(HOPS_HEADER, b"0")
+        return int(hops) if hops.isdigit() and len(hops) < MAX_HOPS_DIGITS else 0
+
     def forwarded_headers(self) -> list[tuple[str, str]]:
-        """The client's headers that the provider is to see: a short list, and `x-bf-eh-<name>`."""
-        return list(_forwarded(self.headers.items()))
+        """What the provider is to see beside the body: a few of the client's headers, and ours."""
+        own = [(HOPS_HEADER.decode(), str(self.hops + 1)), (REQUEST_ID_HEADER, str(self.trace.request_id))]
+        return [*_forwarded(self.headers.items()), *own]
+
+    def check_hops(self) -> None:
+        """Raise InvalidModel when the request goes round in circles."""
+        if self.hops > MAX_HOPS:
+            raise InvalidModel("The endpoint of this model leads back to this gateway.", param="model")
 
 
 def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[str, str]]:

@@ -79,7 +79,8 @@ def _worst_case(request: ChatRequest, target: Target) -> int:
         prompt_tokens=target.prompt_tokens_bound(request),
         output_tokens=target.output_tokens_bound(request),
         choices=request.n,
-        has_audio="audio" in request.required_capabilities,
+        searches=request.searches_bound,
+        has_audio=request.may_use_audio,
     )
 
 
