@@ -20,6 +20,9 @@ from gateway.policy_store import PolicyStore
 from gateway.redis_pipeline import Argument, RedisAway, RedisPipeline, Script
 from gateway.settlement import usage_stream
 
+# Ingestion moves on about once a second, so the second reading is nearly always in time.
+MAX_READINGS = 20
+
 rebuild_script = Script(files("gateway").joinpath("rebuild.lua").read_text())
 
 
@@ -51,16 +54,23 @@ class Rebuilder:
 
     async def _rebuild(self, counter: MoneyCounter) -> None:
         try:
-            known = await self._ledger_knows(counter)
-            prefix = shard_prefix(counter.policy.shard)
-            keys = [counter.key, usage_stream(counter.policy.shard), f"{prefix}since"]
-            what = "charge_nano" if counter.rule.is_wallet else "counted"
-            arguments: list[Argument] = [
-                known.amount_nano, known.stream_id, counter.counter, what, counter.life_ms,
-            ]  # fmt: skip
-            await rebuild_script.run(self._redis, keys, arguments)
+            for _ in range(MAX_READINGS):
+                if await self._set_up(counter, await self._ledger_knows(counter)):
+                    return
         except (psycopg.Error, PoolTimeout, RedisAway) as exc:
             raise _unavailable() from exc
+        raise _unavailable()
+
+    async def _set_up(self, counter: MoneyCounter, known: Counted) -> bool:
+        """Whether the counter stands; False when ingestion went on since the ledger was read."""
+        prefix = shard_prefix(counter.policy.shard)
+        keys = [counter.key, usage_stream(counter.policy.shard), f"{prefix}since"]
+        what = "charge_nano" if counter.rule.is_wallet else "counted"
+        arguments: list[Argument] = [
+            known.amount_nano, known.stream_id, counter.counter, what, counter.life_ms,
+        ]  # fmt: skip
+        answer: int = await rebuild_script.run(self._redis, keys, arguments)
+        return answer >= 0
 
     async def _ledger_knows(self, counter: MoneyCounter) -> Counted:
         policy, scope = counter.policy, counter.scope

@@ -7,9 +7,11 @@ operator's connections and the key's own.
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
+from billing.errors import UnknownPrice
 from billing.price_book import PriceBook
 from billing.pricing import worst_case_nano
 from gateway.catalogue import Catalogue
+from gateway.errors import NoPrice
 from gateway.limits import Need
 from gateway.policy import Policy
 from gateway.policy_store import PolicyStore
@@ -65,7 +67,10 @@ class Router:
 
 def need_of(request: ChatRequest, targets: tuple[Target, ...]) -> Need:
     """A sound upper bound over all targets: only one of them answers and is paid for."""
-    bounds = [(target, _worst_case(request, target)) for target in targets]
+    try:
+        bounds = [(target, _worst_case(request, target)) for target in targets]
+    except UnknownPrice as exc:
+        raise NoPrice(f"What this request asks for has no price: {exc}", param="model") from exc
     return Need(
         budget_nano=max(nano for _, nano in bounds),
         wallet_nano=max((nano for target, nano in bounds if not target.is_own_credential), default=0),

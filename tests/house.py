@@ -28,6 +28,7 @@ from django.db import connection
 from accounts.models import ApiKey, Organization
 from accounts.services import issue_key, set_rates
 from billing.models import LedgerEntry, UsageEvent
+from billing.money import nano_to_usd, usd_to_nano
 from billing.services import set_budget, top_up
 from billing.tasks import keep_partitions
 from config.ports import free_port
@@ -176,14 +177,18 @@ class Team:
             **limits,
         )
         if budget_usd is not None:
-            set_budget(
-                organization=self.organization,
-                scope="key",
-                scope_id=row.pk,
-                amount_usd=Decimal(budget_usd),
-                window=window,
-            )
+            self.budget(row, amount_nano=usd_to_nano(Decimal(budget_usd)), window=window)
         return row, secret
+
+    def budget(self, key: ApiKey, *, amount_nano: int, window: str) -> None:
+        """Limit what a key may spend."""
+        set_budget(
+            organization=self.organization,
+            scope="key",
+            scope_id=key.pk,
+            amount_usd=nano_to_usd(amount_nano),
+            window=window,
+        )
 
     def set_rates(self, **limits: int | None) -> None:
         none = {"requests_per_minute": None, "tokens_per_minute": None, "concurrent_requests": None}
