@@ -18,7 +18,8 @@ from billing.ledger import AccountKind, Transfer, TransferKind, credit_legs, pos
 from billing.models import Budget
 from billing.money import ZERO_USD, usd_to_nano
 
-MAX_AMOUNT_USD = Decimal(1_000_000_000)
+# Redis' scripts count nano-dollars in doubles, which are exact up to 2^53: $9,007,199.
+MAX_AMOUNT_USD = Decimal(9_000_000)
 
 
 @transaction.atomic
