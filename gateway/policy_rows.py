@@ -33,7 +33,8 @@ DECLARED_MODEL_CAPABILITIES = frozenset({"tools", "vision", "json_mode", "json_s
 
 KEY_SQL = """
 SELECT e.epoch, k.id, k.secret_hmac, k.project_id, k.organization_id,
-       o.name AS organization_name, o.created_at, k.expires_at, k.revoked_at, o.is_active, k.allowed_models, k.default_tags, p.mode,
+       o.name AS organization_name, o.created_at, k.expires_at, k.revoked_at, o.is_active,
+       k.allowed_models, k.default_tags, p.mode,
        o.is_body_logging_on, o.is_stream_cut_on_revocation, o.encrypted_data_key,
        k.requests_per_minute AS key_requests, k.tokens_per_minute AS key_tokens,
        k.concurrent_requests AS key_running,

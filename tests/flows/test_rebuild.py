@@ -80,5 +80,5 @@ def spent_nano(team: Team, names: list[bytes]) -> list[int]:
 def counters(client: "redis.Redis", team: Team) -> list[bytes]:
     prefix = shard_prefix(shard_of(team.organization.pk, settings.FAREBOX_SHARDS))
     budgets = [row.pk.hex for row in Budget.objects.filter(organization=team.organization)]
-    names = [f"{prefix}money:wallet:{team.organization.pk.hex}", *(f"{prefix}money:{each}:0" for each in budgets)]
-    return [name.encode() for name in names]
+    names = [f"wallet:{team.organization.pk.hex}", *(f"{budget}:0" for budget in budgets)]
+    return [f"{prefix}money:{name}".encode() for name in names]
