@@ -7,6 +7,7 @@ through a client: that costs a tenth. Which target is tried next is decided in
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import httpx
 
@@ -19,6 +20,7 @@ from gateway.sse import Event, EventParser
 from gateway.wire.shapes import ChatAnswer, ChatChunk, Done
 
 FAILURE_BODY_LIMIT_BYTES = 65_536
+REMEMBERED_URLS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Outbound:
         settings = self.settings
         request = httpx.Request(
             "POST",
-            call.url,
+            _parsed_url(call.url),
             headers=call.headers,
             content=call.body,
             extensions={
@@ -52,6 +54,10 @@ class Outbound:
             return await self.transport.handle_async_request(request)
         except (httpx.TransportError, EgressRefused) as exc:
             raise translate(exc, provider=target.provider) from exc
+
+
+# Parsing costs as much as sending, and there are only as many addresses as connections.
+_parsed_url = lru_cache(maxsize=REMEMBERED_URLS)(httpx.URL)
 
 
 def translate(failure: Exception, *, provider: str) -> GatewayError:
