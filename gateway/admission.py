@@ -5,6 +5,7 @@ organization together, so that two processes cannot both grant the last of anyth
 request costs at most is decided by the caller; how a hold ends is in `gateway.settlement`.
 """
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -32,13 +33,17 @@ admission_script = Script(files("gateway").joinpath("admission.lua").read_text()
 
 
 Rebuild = Callable[[MoneyCounter], Awaitable[None]]
+Release = Callable[[Hold], None]
 
 
 class Admission:
     """Asks Redis, and turns its refusals into errors that say what is left and when to come back."""
 
-    def __init__(self, redis: RedisPipeline, *, settings: GatewaySettings, rebuild: Rebuild) -> None:
+    def __init__(
+        self, redis: RedisPipeline, *, settings: GatewaySettings, rebuild: Rebuild, release: Release
+    ) -> None:
         self._redis = redis
+        self._release = release
         self._lease_ms = round(settings.hold_lease_seconds * 1000)
         self._burst_minutes = settings.rate_burst_seconds / 60
         self._rebuild = rebuild
@@ -74,7 +79,12 @@ class Admission:
             arguments.extend(check.arguments)
         try:
             answer: list[int] = await admission_script.run(self._redis, keys, arguments)
+        except asyncio.CancelledError:
+            self._release(hold)
+            raise
         except RedisAway as exc:
+            # It may have been carried out all the same: then what it holds must be given back.
+            self._release(hold)
             raise TemporarilyUnavailable(reason="limits_unavailable") from exc
         return answer
 

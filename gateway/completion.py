@@ -19,10 +19,9 @@ from gateway.caller import Callers
 from gateway.delivery import Delivery
 from gateway.errors import GatewayError, InternalError, ProviderError, UpstreamTimeout
 from gateway.exchange import Incoming, Reply
-from gateway.limits import Need
 from gateway.meter import Meter
 from gateway.policy import Policy
-from gateway.router import Router
+from gateway.router import Route, Router
 from gateway.running import Running, RunningRequests, recovery_event
 from gateway.trace import CLIENT_LEFT_STATUS, Trace
 from gateway.upstream import UpstreamStream
@@ -58,16 +57,15 @@ class Completions:
     stream_total_timeout_seconds: float
 
     async def answer(self, incoming: Incoming, reply: Reply) -> None:
-        """Serve one request to its end. Raises CancelledError when its client left or it was cut."""
+        """Serve one request to its end. Raises CancelledError when its client left."""
         trace, delivery = incoming.trace, Delivery(incoming, reply)
         try:
             trace.policy = policy = await self.callers.identify(incoming.headers)
-            incoming.check_hops()
             trace.request = request = parse_chat_request(incoming.body, limits=self.limits)
-            route = self.router.route(request, policy)
-            trace.requested_provider = route.requested_provider
-            running = await self._admit(trace, policy, request, route.need)
-        except GatewayError as error:
+            route = self.router.route(request, policy, hops=incoming.hops)
+            running = await self._admit(trace, policy, request, route)
+        except Exception as exc:  # noqa: BLE001  # whatever it is, the client gets an answer
+            error = known_error(exc, trace)
             self.running.refuse(trace, error)
             await delivery.refuse(error, trace)
             return
@@ -77,21 +75,21 @@ class Completions:
             answering = await self.attempts.first_answer(route.targets, trace, extra_headers=forwarded)
             await self._relay(answering, call)
             self._settle(call, status=200, ending="completed")
-        except GatewayError as error:
-            await self._fail(call, error, ending="upstream_error")
         except asyncio.CancelledError:
-            await self._end_cancelled(call)
-            raise
-        except Exception:
-            logger.exception("request failed", extra={"request": trace.request_id.hex})
-            await self._fail(call, InternalError(event_id=str(trace.request_id)), ending="cut")
+            if reply.has_client_left:
+                self._settle(call, status=CLIENT_LEFT_STATUS, ending="client_left")
+                raise
+            await self._fail(call, running.reason_to_stop(), ending="cut")
+        except Exception as exc:  # noqa: BLE001  # whatever it is, the hold is settled
+            await self._fail(call, known_error(exc, trace), ending="upstream_error")
 
-    async def _admit(self, trace: Trace, policy: Policy, request: ChatRequest, need: Need) -> Running:
+    async def _admit(self, trace: Trace, policy: Policy, request: ChatRequest, route: Route) -> Running:
         begun_ms = trace.now_ms
         hold = await self.admission.admit(
-            policy, request_id=trace.request_id, need=need, event=recovery_event(trace, None)
+            policy, request_id=trace.request_id, need=route.need, event=recovery_event(trace, None)
         )
-        trace.need, trace.standing = need, hold.standing
+        trace.requested_provider = route.requested_provider
+        trace.need, trace.standing = route.need, hold.standing
         trace.step("admit", begun_ms)
         meter = Meter(prompt_tokens_estimate=request.prompt_tokens_estimate)
         return self.running.start(trace, hold, meter)
@@ -136,15 +134,16 @@ class Completions:
         self._settle(call, status=error.status, ending=ending, error=error)
         await call.delivery.fail(error, call.trace)
 
-    async def _end_cancelled(self, call: _Call) -> None:
-        """The client left, unless somebody cut this request: then the client is told why."""
-        if (reason := call.running.cut_by) is not None:
-            await self._fail(call, reason, ending="cut")
-        else:
-            self._settle(call, status=CLIENT_LEFT_STATUS, ending="client_left")
-
     def _settle(self, call: _Call, *, status: int, ending: str, error: GatewayError | None = None) -> None:
         reading = call.running.used(has_client_left=ending == "client_left")
         event = call.trace.event(status=status, ending=ending, reading=reading, error=error)
         bodies = self.bodies.fields(call.trace, request_body=call.request_body, transcript=call.transcript)
         self.running.settle(call.running, {**event, **bodies})
+
+
+def known_error(exc: Exception, trace: Trace) -> GatewayError:
+    """The error to show: itself if it is ours, else one that names only the event."""
+    if isinstance(exc, GatewayError):
+        return exc
+    logger.error("request failed", exc_info=exc, extra={"request": trace.request_id.hex})
+    return InternalError(event_id=str(trace.request_id))

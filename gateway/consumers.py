@@ -43,6 +43,7 @@ class HttpConsumer:
     def __init__(self, plane: Plane) -> None:
         self.plane = plane
         self.headers: dict[bytes, bytes] = {}
+        self.has_client_left = False
 
     @classmethod
     def as_asgi(cls, plane: Callable[[], Plane], **options: Any) -> Callable[..., Awaitable[None]]:
@@ -129,6 +130,7 @@ class HttpConsumer:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
+                self.has_client_left = True
                 raise ClientLeft
 
     async def _discard_rest(self) -> None:

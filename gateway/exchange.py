@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.caller import Headers
-from gateway.errors import InvalidModel
 from gateway.trace import Trace
 from gateway.wire.dialect import Dialect
 
@@ -25,14 +24,14 @@ WITHHELD_HEADERS = frozenset(
 )  # fmt: skip
 WITHHELD_PREFIXES = (b"x-bf-", b"content-", b"x-forwarded-", b"proxy-", b"x-farebox-", b"cf-")
 MAX_FORWARDED_VALUE_BYTES = 4096
-# A custom endpoint may lead back to this gateway; the count ends the circle.
 HOPS_HEADER = b"x-farebox-hops"
-MAX_HOPS = 4
 MAX_HOPS_DIGITS = 4
 
 
 class Reply(Protocol):
-    """What a consumer offers to send an answer with; both wait while the client does not read."""
+    """What a consumer offers to send an answer with; sending waits while the client does not read."""
+
+    has_client_left: bool
 
     async def send_headers(self, *, status: int, headers: HeaderPairs) -> None: ...
 
@@ -58,11 +57,6 @@ class Incoming:
         """What the provider is to see beside the body: a few of the client's headers, and ours."""
         own = [(HOPS_HEADER.decode(), str(self.hops + 1)), (REQUEST_ID_HEADER, str(self.trace.request_id))]
         return [*_forwarded(self.headers.items()), *own]
-
-    def check_hops(self) -> None:
-        """Raise InvalidModel when the request goes round in circles."""
-        if self.hops > MAX_HOPS:
-            raise InvalidModel("The endpoint of this model leads back to this gateway.", param="model")
 
 
 def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[str, str]]:

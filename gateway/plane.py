@@ -28,7 +28,7 @@ from gateway.revocation import Revocation
 from gateway.router import Router
 from gateway.running import RunningRequests
 from gateway.settings import GatewaySettings
-from gateway.settlement import Settler
+from gateway.settlement import Settler, void
 from gateway.spool import Spool
 from gateway.transport import PooledTransport, TransportLimits
 from gateway.upstream import Outbound
@@ -71,7 +71,12 @@ class Plane:
             limits=ParseLimits(depth=settings.json_depth_limit, choices=settings.choices_limit),
             callers=self.callers,
             router=self.router,
-            admission=Admission(self.redis, settings=settings, rebuild=self.rebuilder.rebuild),
+            admission=Admission(
+                self.redis,
+                settings=settings,
+                rebuild=self.rebuilder.rebuild,
+                release=lambda hold: self.settler.hand_over(void(hold)),
+            ),
             attempts=Attempts(_outbound(self._transport, settings), settings=settings),
             running=self.running,
             bodies=BodyLog(Vault(settings.master_key), limit_bytes=settings.logged_body_limit_bytes),

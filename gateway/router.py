@@ -11,7 +11,7 @@ from billing.errors import UnknownPrice
 from billing.price_book import PriceBook
 from billing.pricing import worst_case_nano
 from gateway.catalogue import Catalogue
-from gateway.errors import NoPrice
+from gateway.errors import InvalidModel, NoPrice
 from gateway.limits import Need
 from gateway.policy import Policy
 from gateway.policy_store import PolicyStore
@@ -19,6 +19,9 @@ from gateway.routing.grammar import parse_selector
 from gateway.routing.select import choose_targets
 from gateway.routing.target import Offer, Target
 from gateway.wire.chat_request import ChatRequest
+
+# A custom endpoint may lead back to this gateway, which would call itself for ever.
+MAX_HOPS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,13 @@ class Router:
             return offer.model, 0
         return listing.name, int(datetime.combine(listing.created, time.min, UTC).timestamp())
 
-    def route(self, request: ChatRequest, policy: Policy) -> Route:
+    def route(self, request: ChatRequest, policy: Policy, *, hops: int = 0) -> Route:
         """Where this request may go.
 
         Raises InvalidModel, ModelNotFound, ModelBlocked, NoPrice and their kin; nothing is held yet.
         """
+        if hops > MAX_HOPS:
+            raise InvalidModel("The endpoint of this model leads back to this gateway.", param="model")
         catalogue = self.catalogue(policy)
         targets = choose_targets(request, catalogue=catalogue, policy=policy, limit=self._attempts_limit)
         selector = parse_selector(request.model, known_providers=catalogue)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, TemporarilyUnavailable
 from gateway.leases import LeaseKeeper
 from gateway.limits import Hold
 from gateway.meter import Meter
@@ -39,6 +39,14 @@ class Running:
         if self.cut_by is None and not self.is_settled:
             self.cut_by = error
             self._task.cancel()
+
+    def reason_to_stop(self) -> GatewayError:
+        """Why this task was cancelled: whoever cut it said so, else the server is about to stop.
+
+        The task goes on from here, to tell its client and end in peace.
+        """
+        self._task.uncancel()
+        return self.cut_by or TemporarilyUnavailable(reason="draining")
 
     def used(self, *, has_client_left: bool = False) -> Reading | None:
         """What is billed if it ended now; None when nothing is.

@@ -7,7 +7,7 @@ lies on disk meanwhile (`gateway.spool`). Admission is in `gateway.admission`.
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -27,28 +27,47 @@ logger = logging.getLogger(__name__)
 SETTLED_MARK_MS = 120_000
 RESENDS_PER_ROUND = 500
 
+Identity = tuple[UUID, bool]
+
 settlement_script = Script(files("gateway").joinpath("settlement.lua").read_text())
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """One hold's end: the event to record (empty: nothing happened) and what to give back."""
+    """One request's end: the event to record (empty: nothing happened) and what to give back.
+
+    `checks` is None for a request that was turned away: whether it holds anything is not known here,
+    so its event is recorded beside any hold.
+    """
 
     request_id: UUID
     shard: int
-    checks: tuple[HeldCheck, ...]
+    checks: tuple[HeldCheck, ...] | None
     event: bytes
     counted_nano: int
     charge_nano: int
     tokens: int
 
+    @property
+    def identity(self) -> Identity:
+        """A request may have two: the event of its refusal, and the end of what it may hold."""
+        return self.request_id, self.checks is None
+
+    def call(self, *, is_whole: bool = False) -> tuple[Argument, ...]:
+        """The Redis command that carries it out; `is_whole` for a Redis that does not know the script."""
+        if self.checks is None:
+            return ("XADD", usage_stream(self.shard), "*", "e", self.event)
+        script_call = settlement_script.whole_call if is_whole else settlement_script.call
+        return script_call(*self.command())
+
     def command(self, mode: str = "settle") -> tuple[list[str], list[Argument]]:
         """Keys and arguments of settlement.lua."""
+        checks = self.checks or ()
         prefix = shard_prefix(self.shard)
         keys = [f"{prefix}holds", hold_key(self.shard, self.request_id), usage_stream(self.shard)]
-        keys.extend(check.key for check in self.checks)
+        keys.extend(check.key for check in checks)
         arguments: list[Argument] = [self.request_id.hex, self.event, SETTLED_MARK_MS, mode, 0]
-        for check in self.checks:
+        for check in checks:
             arguments.extend(self._share(check))
         return keys, arguments
 
@@ -58,7 +77,7 @@ class Settlement:
             {
                 "request_id": self.request_id.hex,
                 "shard": self.shard,
-                "checks": [(c.kind, c.key, c.interval_us, c.amount, c.is_wallet) for c in self.checks],
+                "checks": None if self.checks is None else [astuple(check) for check in self.checks],
                 "event": self.event.decode(),
                 "counted_nano": self.counted_nano,
                 "charge_nano": self.charge_nano,
@@ -72,7 +91,7 @@ class Settlement:
         return cls(
             request_id=UUID(content["request_id"]),
             shard=content["shard"],
-            checks=tuple(HeldCheck(*check) for check in content["checks"]),
+            checks=None if content["checks"] is None else tuple(HeldCheck(*c) for c in content["checks"]),
             event=content["event"].encode(),
             counted_nano=content["counted_nano"],
             charge_nano=content["charge_nano"],
@@ -105,17 +124,17 @@ def settlement_of_record(shard: int, request_id: UUID, record: bytes) -> Settlem
 
 
 def refusal_settlement(shard: int, request_id: UUID, event: UsageRecord) -> Settlement:
-    """An event without a hold: a request that was turned away."""
-    return _settlement(request_id, shard, (), event)
+    """The event of a request that was turned away."""
+    return _settlement(request_id, shard, None, event)
 
 
 def void(hold: Hold) -> Settlement:
-    """The end of a hold whose request never reached a provider and left nothing to record."""
+    """The end of a hold of which it is not even known whether Redis has it."""
     return Settlement(hold.request_id, hold.shard, hold.checks, b"", 0, 0, 0)
 
 
 def _settlement(
-    request_id: UUID, shard: int, checks: tuple[HeldCheck, ...], event: UsageRecord
+    request_id: UUID, shard: int, checks: tuple[HeldCheck, ...] | None, event: UsageRecord
 ) -> Settlement:
     charge_nano, cost_nano = event["charge_nano"], event["cost_nano"]
     return Settlement(
@@ -136,17 +155,17 @@ class Settler:
         self._redis = redis
         self._retry_seconds = settings.settle_retry_seconds
         self._spool = spool
-        self._under_way: dict[UUID, Settlement] = {}
-        self._undelivered: dict[UUID, Settlement] = {}
-        self._on_disk: set[UUID] = set()
+        self._under_way: dict[Identity, Settlement] = {}
+        self._undelivered: dict[Identity, Settlement] = {}
+        self._on_disk: set[Identity] = set()
         self._all_delivered = asyncio.Event()
         self._all_delivered.set()
 
     def hand_over(self, settlement: Settlement) -> None:
         """Take a settlement over. Returns at once; nothing is lost from here on."""
-        self._under_way[settlement.request_id] = settlement
+        self._under_way[settlement.identity] = settlement
         self._all_delivered.clear()
-        self._send(settlement, settlement_script.call(*settlement.command()))
+        self._send(settlement, settlement.call())
 
     async def run(self) -> None:
         """Adopt what dead processes left on disk, then send again what could not be delivered. For ever."""
@@ -154,8 +173,8 @@ class Settler:
             self.hand_over(Settlement.from_line(line))
         while True:
             await asyncio.sleep(self._retry_seconds)
-            for request_id in list(self._undelivered)[:RESENDS_PER_ROUND]:
-                self.hand_over(self._undelivered.pop(request_id))
+            for identity in list(self._undelivered)[:RESENDS_PER_ROUND]:
+                self.hand_over(self._undelivered.pop(identity))
 
     async def drain(self, *, timeout_seconds: float) -> None:
         """Wait until all is delivered; what is not after that time stays on disk for the next process."""
@@ -179,9 +198,9 @@ class Settler:
     def _confirm(self, settlement: Settlement, reply: "asyncio.Future[int]") -> None:
         failure = reply.exception()
         if isinstance(failure, hiredis.ReplyError) and str(failure).startswith("NOSCRIPT"):
-            self._send(settlement, settlement_script.whole_call(*settlement.command()))
+            self._send(settlement, settlement.call(is_whole=True))
             return
-        self._under_way.pop(settlement.request_id, None)
+        self._under_way.pop(settlement.identity, None)
         if failure is not None:
             self._keep_for_later(settlement, failure)
         elif not self._under_way and not self._undelivered:
@@ -192,7 +211,7 @@ class Settler:
     def _keep_for_later(self, settlement: Settlement, failure: BaseException) -> None:
         if not isinstance(failure, RedisAway):
             logger.error("settlement refused by redis", extra={"reason": str(failure)[:200]})
-        self._undelivered[settlement.request_id] = settlement
-        if settlement.request_id not in self._on_disk:
-            self._on_disk.add(settlement.request_id)
+        self._undelivered[settlement.identity] = settlement
+        if settlement.identity not in self._on_disk:
+            self._on_disk.add(settlement.identity)
             self._spool.keep([settlement.to_line()])

@@ -103,6 +103,7 @@ class Trace:
 
     def end_attempt(self, attempt: Attempt, since_ms: float) -> None:
         self.attempts.append(attempt)
+        self.was_sent = attempt.succeeded
         self.upstream_ms += self.now_ms - since_ms
         self.step(f"attempt {len(self.attempts)}: {attempt.provider}", since_ms)
 

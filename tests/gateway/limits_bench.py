@@ -76,8 +76,11 @@ class Bench:
     def __init__(self, redis: RedisPipeline, bench_settings: GatewaySettings) -> None:
         self.redis = redis
         self.rebuilt: list[str] = []
+        self.released: list[Hold] = []
         self.ledger_nano: dict[str, int] = {}
-        self.admission = Admission(redis, settings=bench_settings, rebuild=self._rebuild)
+        self.admission = Admission(
+            redis, settings=bench_settings, rebuild=self._rebuild, release=self.released.append
+        )
         self.leases = LeaseKeeper(redis, settings=bench_settings)
 
     async def _rebuild(self, counter: MoneyCounter) -> None:
