@@ -28,6 +28,7 @@ OPERATIONS: dict[str, type[HttpConsumer]] = {
     "/readyz": Readiness,
     "/metrics": Metrics,
 }
+MODEL_ID = "/{id}"
 OWN_PREFIXES = ("/v0/", "/v1/", "/api/v1/", "/openai/v1/")
 
 
@@ -60,7 +61,7 @@ class GatewayApplication:
             return application
         for prefix in MODEL_LISTS | CHAT_MODEL_LISTS:
             if scope["method"] == "GET" and path.startswith(f"{prefix}/"):
-                return self._routes["GET", f"{prefix}/"]
+                return self._routes["GET", prefix + MODEL_ID]
         if self._fallback is None or path.startswith(OWN_PREFIXES):
             return self._not_found
         return self._fallback
@@ -73,7 +74,7 @@ class GatewayApplication:
             )
         for path, mount in (MODEL_LISTS | CHAT_MODEL_LISTS).items():
             routes["GET", path] = ModelList.as_asgi(self._running_plane, mount=mount)
-            routes["GET", f"{path}/"] = ModelDetail.as_asgi(self._running_plane, mount=mount)
+            routes["GET", path + MODEL_ID] = ModelDetail.as_asgi(self._running_plane, mount=mount)
         for path, consumer in UNIFY_LISTS.items():
             routes["GET", path] = consumer.as_asgi(self._running_plane, mount="/v0")
         for path, consumer in OPERATIONS.items():

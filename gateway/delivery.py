@@ -18,6 +18,7 @@ from gateway.wire.shapes import ChatAnswer, Served
 from gateway.wire.stream import StreamRewriter
 
 COMPLETION_ID_PREFIX = "chatcmpl-"
+EVENT_ID_HEADER = b"x-farebox-event-id"
 
 
 class Delivery:
@@ -39,9 +40,11 @@ class Delivery:
             provider=trace.target.provider if trace.target else "",
             is_stream=trace.request.is_stream if trace.request else False,
         )
+        trace.note_head()
         headers = [
             *((name.encode(), value.encode()) for name, value in failure.headers.items()),
-            *_identity_headers(trace),
+            (EVENT_ID_HEADER, str(trace.request_id).encode()),
+            *_timing_headers(trace),
             *_limit_headers(trace.standing),
         ]
         await self._send_whole(failure.status, headers, failure.body)
@@ -139,7 +142,7 @@ def _served(trace: Trace) -> Served:
 
 def _identity_headers(trace: Trace) -> Iterator[tuple[bytes, bytes]]:
     yield b"x-request-id", trace.shown_id.encode()
-    yield b"x-farebox-event-id", str(trace.request_id).encode()
+    yield EVENT_ID_HEADER, str(trace.request_id).encode()
 
 
 def _timing_headers(trace: Trace) -> Iterator[tuple[bytes, bytes]]:
