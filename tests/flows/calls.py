@@ -1,0 +1,75 @@
+"""Calls of the API as any HTTP client makes them, and what was read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import orjson
+
+from tests.house import Process
+
+MOUNTS = ("/v0", "/v1", "/api/v1", "/openai/v1")
+TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer, read to its end."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        error: dict[str, Any] = self.json["error"]
+        return error
+
+    @property
+    def blocks(self) -> list[bytes]:
+        """A stream's events as they came, comments left out."""
+        blocks = self.body.split(b"\n\n")
+        return [block for block in blocks if block and not block.startswith(b":")]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the end mark stands at the end, and nowhere else."""
+        return self.blocks[-1:] == [b"data: [DONE]"] and self.body.count(b"[DONE]") == 1
+
+    @property
+    def chunks(self) -> list[dict[str, Any]]:
+        """The data of all events but the end mark."""
+        lines = [block.rpartition(b"data: ")[2] for block in self.blocks]
+        return [orjson.loads(line) for line in lines if line != b"[DONE]"]
+
+    @property
+    def text(self) -> str:
+        """What the deltas of a stream say, all choices in their order of arrival."""
+        deltas = [choice["delta"] for chunk in self.chunks for choice in chunk["choices"]]
+        return "".join(delta.get("content") or "" for delta in deltas)
+
+
+async def call(
+    gateway: Process, key: str, body: dict[str, Any], *, mount: str = "/v0", path: str = "", **headers: str
+) -> Reply:
+    """POST one chat request; header names are written with underscores."""
+    return await send(gateway, key, "POST", path or f"{mount}/chat/completions", json=body, **headers)
+
+
+async def get(gateway: Process, key: str, path: str, **headers: str) -> Reply:
+    return await send(gateway, key, "GET", path, **headers)
+
+
+async def send(
+    gateway: Process, key: str, method: str, path: str, *, json: Any = None, **headers: str
+) -> Reply:
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+        answer = await client.request(
+            method, f"{gateway.url}{path}", json=json, headers={"authorization": f"Bearer {key}", **fields}
+        )
+    return Reply(answer.status_code, answer.headers, answer.content)
