@@ -1,15 +1,19 @@
 """Calls of the API as any HTTP client makes them, and what was read."""
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import orjson
 
-from tests.house import Process
+from tests.house import WAIT_SECONDS, Process
 
 MOUNTS = ("/v0", "/v1", "/api/v1", "/openai/v1")
 TIMEOUT_SECONDS = 60.0
+POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,16 @@ async def get(gateway: Process, key: str, path: str, **headers: str) -> Reply:
 async def send(
     gateway: Process, key: str, method: str, path: str, *, json: Any = None, **headers: str
 ) -> Reply:
-    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    own = {"authorization": f"Bearer {key}"} if key else {}
+    fields = {**own, **{name.replace("_", "-"): value for name, value in headers.items()}}
     async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
-        answer = await client.request(
-            method, f"{gateway.url}{path}", json=json, headers={"authorization": f"Bearer {key}", **fields}
-        )
+        answer = await client.request(method, f"{gateway.url}{path}", json=json, headers=fields)
     return Reply(answer.status_code, answer.headers, answer.content)
+
+
+async def soon(condition: Callable[[], Awaitable[Any]], what: str) -> None:
+    """Return once the condition holds; it is asked again and again for WAIT_SECONDS."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not await condition():
+        assert time.monotonic() < deadline, f"waited {WAIT_SECONDS:g} s for {what}"
+        await asyncio.sleep(POLL_SECONDS)
