@@ -41,8 +41,10 @@ def pico_to_nano(amount_pico: int) -> int:
 
 def pico_to_text(amount_pico: int) -> str:
     """The amount in dollars as a plain decimal string, exact to the pico-dollar; zero is `0`."""
-    with localcontext(_EXACT):
-        return format(Decimal(amount_pico).scaleb(-12), "f") if amount_pico else "0"
+    if not amount_pico:
+        return "0"
+    whole, rest = divmod(abs(amount_pico), PICO_PER_USD)
+    return f"{'-' if amount_pico < 0 else ''}{whole}.{rest:012d}"
 
 
 def format_usd(amount_usd: Decimal) -> str:
