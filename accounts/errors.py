@@ -21,6 +21,22 @@ class LastOwner(AccountsRefusal):
     """The organization would be left without an owner."""
 
 
+class AlreadyMember(AccountsRefusal):
+    """The invited address belongs to somebody who is in the organization."""
+
+
+class TooManyInvitations(AccountsRefusal):
+    """The organization has sent all the invitations of a day."""
+
+
+class InvitationClosed(AccountsRefusal):
+    """The invitation was accepted, revoked or has expired."""
+
+
+class InvitedElse(AccountsRefusal):
+    """The invitation was sent to another address than the person's."""
+
+
 class WrongLimit(AccountsRefusal):
     """A limit, tag, model list or expiry of a key is not allowed."""
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from accounts import rules, services
 from accounts.errors import AccountsRefusal
 from accounts.models import Person
-from accounts.permissions import Role
+from accounts.permissions import DESCRIPTION_OF_ROLE, Role, roles_within
 
 
 def _time_zone_choices() -> list[tuple[str, str]]:
@@ -53,6 +53,25 @@ class SwitchForm(forms.Form):
 
 class RoleForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices)
+
+
+class InvitationForm(forms.Form):
+    """Whom to invite, and as what: only with roles that the inviter may give."""
+
+    email = forms.EmailField(
+        label="E-mail address", widget=forms.EmailInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+    )
+    role = forms.ChoiceField(label="Role", widget=forms.RadioSelect, initial=Role.DEVELOPER)
+
+    def __init__(self, data: Any = None, *, own_role: str) -> None:
+        super().__init__(data)
+        role = self.fields["role"]
+        assert isinstance(role, forms.ChoiceField)
+        role.choices = [(role.value, role.label) for role in roles_within(own_role)]
+
+    def explained_roles(self) -> list[tuple[Any, str]]:
+        """Each radio button of `role` with what the role may do."""
+        return [(radio, DESCRIPTION_OF_ROLE[Role(radio.data["value"])]) for radio in self["role"]]
 
 
 class RemovalForm(forms.Form):

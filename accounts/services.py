@@ -2,7 +2,7 @@
 
 Each function is one transaction and takes keywords only. What the data plane must see bumps the
 organization's epoch in the same transaction. Who may call what is asked at the door, in
-`accounts.tenancy`; rules that hold for everybody are here.
+`accounts.tenancy`; rules that hold for everybody are here. Invitations are in `accounts.invitations`.
 """
 
 import secrets
@@ -20,6 +20,7 @@ from django.utils.text import slugify
 from accounts import rules
 from accounts.epochs import bump_epoch as bump_epoch
 from accounts.errors import ForeignRow, LastOwner, NameTaken, RoleOutOfReach
+from accounts.invitations import withdraw_beyond
 from accounts.keys import hmac_of, new_secret
 from accounts.models import ApiKey, Membership, Organization, OrganizationEpoch, Person, Project
 from accounts.permissions import Role, may_hand_out
@@ -92,13 +93,15 @@ def set_rates(
 @transaction.atomic
 def create_project(*, organization: Organization, name: str, mode: str = Project.Mode.HYBRID) -> Project:
     project = Project(organization=organization, name=rules.checked_name(name), mode=Project.Mode(mode))
-    try:
-        with transaction.atomic():
-            project.save(force_insert=True)
-    except IntegrityError as failure:
-        raise NameTaken(f"There is already a project called {project.name!r}.") from failure
-    bump_epoch(organization.pk)
+    _save_named(project)
     return project
+
+
+@transaction.atomic
+def update_project(*, project: Project, name: str, mode: str) -> None:
+    """Change what the project is called and whose provider keys it uses."""
+    project.name, project.mode = rules.checked_name(name), Project.Mode(mode)
+    _save_named(project)
 
 
 @transaction.atomic
@@ -187,6 +190,7 @@ def change_role(*, actor_role: str, membership: Membership, role: str) -> None:
     if role != Role.OWNER:
         _require_another_owner(membership, current)
     Membership.objects.filter(pk=membership.pk).update(role=Role(role))
+    withdraw_beyond(membership=membership, role=role)
 
 
 @transaction.atomic
@@ -225,6 +229,15 @@ def _save_under_free_slug(organization: Organization) -> None:
     raise NameTaken("Choose another name for the organization.")
 
 
+def _save_named(project: Project) -> None:
+    try:
+        with transaction.atomic():
+            project.save()
+    except IntegrityError as failure:
+        raise NameTaken(f"There is already a project called {project.name!r}.") from failure
+    bump_epoch(project.organization_id)
+
+
 def _locked_role(membership: Membership) -> str:
     # Two owners who step down at once would each still see the other one.
     Organization.objects.select_for_update(no_key=True).get(pk=membership.organization_id)
@@ -245,4 +258,5 @@ def _end_membership(membership: Membership, current: str, *, are_keys_revoked: b
         )
         theirs.update(revoked_at=timezone.now())
         bump_epoch(membership.organization_id)
+    withdraw_beyond(membership=membership, role=None)
     Membership.objects.filter(pk=membership.pk).delete()

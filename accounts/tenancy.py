@@ -11,8 +11,9 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
+from django.utils import timezone
 
-from accounts.models import ApiKey, Membership, Organization, Person, Project
+from accounts.models import ApiKey, Invitation, Membership, Organization, Person, Project
 from accounts.permissions import Action, Role, may
 
 SESSION_ORGANIZATION = "organization"
@@ -42,8 +43,21 @@ class Tenant:
     def memberships(self) -> QuerySet[Membership]:
         return self.scoped(Membership.objects.select_related("person").order_by("created_at"))
 
+    def invitations(self) -> QuerySet[Invitation]:
+        """The invitations that can be accepted at this moment, the latest first."""
+        invitations = Invitation.objects.open(timezone.now()).select_related("invited_by")
+        return self.scoped(invitations.order_by("-created_at"))
+
+    def invitation(self, invitation_id: UUID) -> Invitation:
+        """One of those; raises Http404."""
+        return _one(self.invitations().filter(pk=invitation_id))
+
     def projects(self) -> QuerySet[Project]:
         return self.scoped(Project.objects.order_by("created_at"))
+
+    def project(self, project_id: UUID) -> Project:
+        """One of the projects; raises Http404."""
+        return _one(self.projects().filter(pk=project_id))
 
     def keys(self) -> QuerySet[ApiKey]:
         """The keys this person may see: all of them, or the ones they created."""

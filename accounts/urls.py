@@ -2,16 +2,24 @@
 
 from django.urls import path
 
-from accounts import views
+from accounts import invitation_views, team_views, views
 
 urlpatterns = [
     path("welcome/", views.welcome, name="welcome"),
     path("organizations/new/", views.organization_new, name="organization_new"),
     path("profile/", views.profile, name="profile"),
-    path("o/<slug:slug>/team/", views.team, name="team"),
-    path("o/<slug:slug>/team/leave/", views.leave, name="leave"),
-    path("o/<slug:slug>/team/<uuid:person_id>/role/", views.member_role, name="member_role"),
-    path("o/<slug:slug>/team/<uuid:person_id>/remove/", views.member_remove, name="member_remove"),
+    path("invitations/", invitation_views.invitation_kept, name="invitation_kept"),
+    path("invitations/<str:token>/", invitation_views.invitation, name="invitation"),
+    path("o/<slug:slug>/team/", team_views.team, name="team"),
+    path("o/<slug:slug>/team/leave/", team_views.leave, name="leave"),
+    path("o/<slug:slug>/team/<uuid:person_id>/role/", team_views.member_role, name="member_role"),
+    path("o/<slug:slug>/team/<uuid:person_id>/remove/", team_views.member_remove, name="member_remove"),
+    path("o/<slug:slug>/team/invite/", team_views.member_invite, name="member_invite"),
+    path(
+        "o/<slug:slug>/team/invitations/<uuid:invitation_id>/revoke/",
+        team_views.invitation_revoke,
+        name="invitation_revoke",
+    ),
     path("o/<slug:slug>/settings/", views.organization_settings, name="settings"),
     path("o/<slug:slug>/settings/name/", views.organization_name, name="settings_name"),
     path("o/<slug:slug>/settings/body-logging/", views.body_logging, name="settings_body_logging"),

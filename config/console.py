@@ -56,6 +56,7 @@ class ConsoleSettings:
     signup_is_open: bool = _setting(True, "Whether strangers may create an account.")
     console_pool_connections: int = _setting(10, "PostgreSQL connections of one page or worker process.")
     session_lifetime_days: int = _setting(7, "After this people sign in again.")
+    invitation_lifetime_days: int = _setting(7, "An invitation can be accepted for this long.", maximum=30)
     usage_retention_days: int = _setting(400, "Usage events are dropped after this; the ledger stays.")
     body_retention_days: int = _setting(30, "Stored prompts and answers are dropped after this.")
     log_level: str = _setting(

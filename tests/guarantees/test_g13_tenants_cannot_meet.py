@@ -13,6 +13,8 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from accounts.invitations import invite_member
+from accounts.models import Invitation
 from accounts.permissions import Role
 from billing.models import UsageEvent
 from billing.services import top_up
@@ -26,8 +28,11 @@ METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 OPEN = {"landing"}
 # Whoever is signed in may open these: they are about that person alone.
 OWN = {"welcome", "organization_new", "profile"}
+# Whoever holds the secret of a link, or has opened it in this browser, may open these: tested below.
+BY_SECRET = {"invitation": {"token": "a-token-that-nobody-has"}, "invitation_kept": {}}
 # django-allauth's pages know people and no tenants; the admin is the operator's and tested below.
 FOREIGN_PREFIXES = ("accounts/", "admin/")
+INVITED = "canary-of-the-invited@example.com"
 PROVIDER_KEY = "sk-canary-of-the-provider-0123456789"
 
 
@@ -86,6 +91,9 @@ def ids(alice):
         input_usd_per_million=Decimal(1),
         output_usd_per_million=Decimal(2),
     )
+    invitation, _ = invite_member(
+        organization=alice.organization, invited_by=alice.person, email=INVITED, role=Role.VIEWER
+    )
     event = UsageEvent.objects.create(
         organization_id=alice.organization.pk,
         project_id=alice.project.pk,
@@ -96,6 +104,7 @@ def ids(alice):
     )
     return {
         "person_id": alice.person.pk,
+        "invitation_id": invitation.pk,
         "key_id": alice.key_row.pk,
         "connection_id": connection.pk,
         "model_id": model.pk,
@@ -107,7 +116,20 @@ def ids(alice):
 def test_every_url_is_below_an_organization_or_named_here():
     others = {entry.name for route, entry in routes().items() if route not in tenant_routes()}
 
-    assert others - OPEN - OWN == set()
+    assert others - OPEN - OWN == set(BY_SECRET)
+
+
+@pytest.mark.parametrize("name", BY_SECRET)
+def test_without_the_secret_there_is_no_such_page(alice, charlie, ids, name):
+    found = answers(charlie.browser, reverse(name, kwargs=BY_SECRET[name]))
+
+    assert set(found.values()) == {404, 405}
+
+
+def test_the_id_of_an_invitation_is_not_its_secret(alice, charlie, ids):
+    found = answers(charlie.browser, reverse("invitation", args=[ids["invitation_id"]]))
+
+    assert set(found.values()) == {404, 405}
 
 
 @pytest.mark.parametrize("route", tenant_routes())
@@ -187,6 +209,7 @@ def test_no_page_and_no_log_line_shows_a_secret(alice, bob, ids, caplog):
         PROVIDER_KEY,
         bytes(alice.key_row.secret_hmac).hex(),
         bytes(alice.organization.encrypted_data_key).hex(),
+        bytes(Invitation.objects.get().token_hash).hex(),
         browser_of(alice.person).session.session_key,
     ]
 
