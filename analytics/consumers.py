@@ -3,8 +3,10 @@
 What is sent is made by `billing.announcements`; nothing is read from the database but the membership.
 """
 
+import time
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
@@ -19,21 +21,24 @@ NOT_A_MEMBER = 4404
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
-    """Forwards announcements to one browser; closes with 4404 for everyone but members."""
+    """Forwards announcements to one browser; closes with 4404 for everyone but members.
+
+    Who was a member is asked again before a message when the last answer is half a minute old.
+    """
 
     group: str = ""
     own_key_ids: frozenset[str] | None = None
+    asked_at: float = 0.0
+    membership_holds_seconds = 30.0
 
     async def connect(self) -> None:
-        slug = self.scope["url_route"]["kwargs"]["slug"]
-        tenant = await database_sync_to_async(find_tenant)(self.scope.get("user"), slug)
-        if tenant is None:
+        organization_id = await self._ask_who_this_is()
+        if organization_id is None:
             # A browser is told the code only of a socket that was opened.
             await self.accept()
             await self.close(code=NOT_A_MEMBER)
             return
-        self.own_key_ids = await database_sync_to_async(_own_key_ids)(tenant)
-        self.group = group_of(tenant.organization.pk)
+        self.group = group_of(organization_id)
         await self.channel_layer.group_add(self.group, self.channel_name)
         await self.accept()
 
@@ -45,11 +50,25 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channel
         """Browsers have nothing to say here."""
 
     async def usage_recorded(self, message: dict[str, Any]) -> None:
+        is_stale = time.monotonic() - self.asked_at > self.membership_holds_seconds
+        if is_stale and await self._ask_who_this_is() is None:
+            await self.close(code=NOT_A_MEMBER)
+            return
         events = message["events"]
         if self.own_key_ids is not None:
             events = [event for event in events if event["key_id"] in self.own_key_ids]
         if events:
             await self.send_json({"events": [_with_summary(event) for event in events]})
+
+    async def _ask_who_this_is(self) -> UUID | None:
+        """The organization, if the person belongs to it; notes which keys they may see."""
+        self.asked_at = time.monotonic()
+        slug = self.scope["url_route"]["kwargs"]["slug"]
+        tenant: Tenant | None = await database_sync_to_async(find_tenant)(self.scope.get("user"), slug)
+        if tenant is None:
+            return None
+        self.own_key_ids = await database_sync_to_async(_own_key_ids)(tenant)
+        return tenant.organization.pk
 
 
 def _with_summary(event: dict[str, Any]) -> dict[str, Any]:

@@ -72,17 +72,20 @@ SELECT organization_id, dimension, value, date_trunc('hour', occurred_at, 'UTC')
 _NEW = "sequence > %(after)s AND sequence <= %(up_to)s"
 _AGAIN = "occurred_at >= %(since)s AND occurred_at < %(until)s AND sequence <= %(up_to)s"
 
-# Events that the rollups cannot give: behind the watermark, and in hours that an edge cuts.
+# Events that the rollups cannot give: behind the watermark, and in hours that an edge cuts. OFFSET 0
+# keeps the planner from turning the few hours into one scan of the whole span.
 _EVENTS = """(
     SELECT * FROM billing_usageevent
      WHERE organization_id = %(organization_id)s AND sequence > %(watermark)s
        AND occurred_at >= %(start)s AND occurred_at < %(end)s
     UNION ALL
-    SELECT event.* FROM unnest(%(cut_hours)s::timestamptz[]) AS cut
-      JOIN billing_usageevent event
-        ON event.occurred_at >= cut AND event.occurred_at < cut + interval '1 hour'
-     WHERE organization_id = %(organization_id)s AND sequence <= %(watermark)s
-       AND occurred_at >= %(start)s AND occurred_at < %(end)s
+    SELECT event.* FROM unnest(%(cut_hours)s::timestamptz[]) AS cut CROSS JOIN LATERAL (
+        SELECT * FROM billing_usageevent
+         WHERE occurred_at >= cut AND occurred_at < cut + interval '1 hour'
+           AND organization_id = %(organization_id)s AND sequence <= %(watermark)s
+           AND occurred_at >= %(start)s AND occurred_at < %(end)s
+        OFFSET 0
+    ) AS event
 ) AS event"""
 _WHOLE_HOURS = """organization_id = %(organization_id)s AND dimension = ANY(%(dimensions)s)
    AND hour >= %(start)s AND hour < %(end)s AND hour <> ALL(%(cut_hours)s::timestamptz[])

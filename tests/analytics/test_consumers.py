@@ -10,10 +10,12 @@ from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from django.contrib.auth.models import AnonymousUser
 
+from accounts.models import Membership
 from accounts.permissions import Role
+from analytics.consumers import LiveConsumer
 from analytics.routing import websocket_urlpatterns
 from billing.announcements import group_of
-from tests.house import new_team
+from tests.house import apart, new_team
 from tests.people import Somebody, teammate
 
 WAIT_SECONDS = 5
@@ -92,6 +94,18 @@ async def test_a_developer_hears_of_their_own_keys_alone(acme: Somebody, bob: So
 
     assert [event["id"] for event in events] == ["of bob"]
     await _leave(browser)
+
+
+async def test_somebody_who_was_removed_is_shown_out(
+    acme: Somebody, bob: Somebody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LiveConsumer, "membership_holds_seconds", 0.0)
+    browser = await _connected(bob.person, acme)
+
+    await apart(Membership.objects.filter(person=bob.person).delete)
+    await _announce(acme, EVENT | {"key_id": str(bob.key_row.pk)})
+
+    assert (await browser.receive_output(timeout=WAIT_SECONDS))["code"] == 4404
 
 
 async def test_what_a_browser_says_is_ignored(acme: Somebody) -> None:
