@@ -1,4 +1,4 @@
-"""Budgets as pages show them: spent, held and left of each key's budget in its period.
+"""Budgets as pages show them: spent, held and left of each key, project or organization in its period.
 
 Ready values; the live figures come from `gateway.counters`, and from the ledger when Redis does
 not know them.
@@ -23,6 +23,11 @@ from gateway.admission import budget_counter
 from gateway.counters import MoneyCount, read_money
 
 WHOLE = Decimal(100)
+COLUMN_OF_SCOPE = {
+    Budget.Scope.ORGANIZATION: "organization_id",
+    Budget.Scope.PROJECT: "project_id",
+    Budget.Scope.KEY: "key_id",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +48,21 @@ def bars_of_keys(
     organization: Organization, key_ids: Iterable[UUID], *, now: datetime
 ) -> Mapping[UUID, Sequence[Bar]]:
     """The budgets of each key that has any, in the periods that hold `now`."""
-    budgets = scoped(Budget.objects.filter(scope=Budget.Scope.KEY, scope_id__in=list(key_ids)), organization)
+    return bars_of(organization, Budget.Scope.KEY, key_ids, now=now)
+
+
+def bars_of(
+    organization: Organization, scope: Budget.Scope, scope_ids: Iterable[UUID], *, now: datetime
+) -> Mapping[UUID, Sequence[Bar]]:
+    """The budgets of each of these keys, projects or organizations, in the periods that hold `now`."""
+    budgets = scoped(Budget.objects.filter(scope=scope, scope_id__in=list(scope_ids)), organization)
     periods = {
         budget: period_of(budget.window, budget.time_zone, now) for budget in budgets.order_by("window")
     }
     counters = {budget: budget_counter(budget.pk, period) for budget, period in periods.items()}
     counted = read_money(organization.pk, [*counters.values()])
     unknown = {budget: periods[budget] for budget, name in counters.items() if name not in counted}
-    known = _counted_in_ledger(organization, unknown)
+    known = _counted_in_ledger(organization, COLUMN_OF_SCOPE[scope], unknown)
     bars: defaultdict[UUID, list[Bar]] = defaultdict(list)
     for budget, period in periods.items():
         count = counted.get(counters[budget]) or MoneyCount(known[budget], ZERO_USD)
@@ -59,26 +71,26 @@ def bars_of_keys(
 
 
 def _counted_in_ledger(
-    organization: Organization, periods: Mapping[Budget, Period]
+    organization: Organization, column: str, periods: Mapping[Budget, Period]
 ) -> Mapping[Budget, Decimal]:
-    """What the events of each budget's key sum to since its period began, as budgets count them."""
-    keys_of_start: defaultdict[datetime | None, set[UUID]] = defaultdict(set)
+    """What the events below each budget sum to since its period began, as budgets count them."""
+    ids_of_start: defaultdict[datetime | None, set[UUID]] = defaultdict(set)
     for budget, period in periods.items():
-        keys_of_start[period.starts_at].add(budget.scope_id)
-    sums = {start: _counted_by_key(organization, keys, start) for start, keys in keys_of_start.items()}
+        ids_of_start[period.starts_at].add(budget.scope_id)
+    sums = {start: _counted_by(column, organization, ids, start) for start, ids in ids_of_start.items()}
     return {
         budget: sums[period.starts_at].get(budget.scope_id, ZERO_USD) for budget, period in periods.items()
     }
 
 
-def _counted_by_key(
-    organization: Organization, key_ids: Iterable[UUID], start: datetime | None
+def _counted_by(
+    column: str, organization: Organization, ids: Iterable[UUID], start: datetime | None
 ) -> Mapping[UUID, Decimal]:
-    events = UsageEvent.objects.filter(organization_id=organization.pk, key_id__in=list(key_ids))
+    events = UsageEvent.objects.filter(organization_id=organization.pk, **{f"{column}__in": list(ids)})
     if start is not None:
         events = events.filter(occurred_at__gte=start)
     counted = Sum(Greatest("charge_usd", "cost_usd"))
-    return dict(events.order_by().values_list("key_id").annotate(counted_usd=counted))
+    return dict(events.order_by().values_list(column).annotate(counted_usd=counted))
 
 
 def _bar(budget: Budget, period: Period, count: MoneyCount) -> Bar:

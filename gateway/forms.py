@@ -1,7 +1,6 @@
 """The forms of the key and provider pages. They check with the same rules as the services."""
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -13,9 +12,8 @@ from accounts import rules
 from accounts.errors import AccountsRefusal
 from accounts.models import ApiKey, Project
 from accounts.tenancy import Tenant
-from billing.models import USD_DECIMALS, USD_DIGITS, Budget
+from billing.models import Budget
 from billing.price_book import load_price_book
-from billing.services import MAX_AMOUNT_USD
 from gateway.connection_rules import (
     MAX_API_KEY_CHARACTERS,
     MAX_MODEL_CHARACTERS,
@@ -24,45 +22,19 @@ from gateway.connection_rules import (
     MAX_WINDOW_TOKENS,
     OWN_ENDPOINT,
 )
+from gateway.limit_forms import BudgetForm, RatesForm, amount_of, rates_of
 from gateway.models import MAX_BASE_URL_CHARACTERS, PRICE_DECIMALS, PRICE_DIGITS
 from gateway.snippets import SIMULATOR
 
 DATETIME_LOCAL = "%Y-%m-%dT%H:%M"
 MAX_LIST_CHARACTERS = 20_000
-RENEWALS = (
-    (Budget.Window.DAY, "every day"),
-    (Budget.Window.WEEK, "every week"),
-    (Budget.Window.MONTH, "every month"),
-    (Budget.Window.TOTAL, "never"),
-)
 
 _Checked = TypeVar("_Checked")
 
 
-class KeyLimitsForm(forms.Form):
+class KeyLimitsForm(BudgetForm, RatesForm):
     """What a key may do and spend; an empty field sets no limit."""
 
-    requests_per_minute = forms.IntegerField(
-        label="Requests per minute", required=False, min_value=1, max_value=rules.MAX_RATE
-    )
-    tokens_per_minute = forms.IntegerField(
-        label="Tokens per minute", required=False, min_value=1, max_value=rules.MAX_TOKENS_PER_MINUTE
-    )
-    concurrent_requests = forms.IntegerField(
-        label="Requests at once", required=False, min_value=1, max_value=rules.MAX_RATE
-    )
-    budget_usd = forms.DecimalField(
-        label="Budget in US dollars",
-        required=False,
-        min_value=0,
-        max_value=MAX_AMOUNT_USD,
-        max_digits=USD_DIGITS,
-        decimal_places=USD_DECIMALS,
-        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
-    )
-    budget_window = forms.ChoiceField(
-        label="Budget renews", choices=RENEWALS, initial=Budget.Window.MONTH, required=False
-    )
     allowed_models = forms.CharField(
         label="Allowed models",
         required=False,
@@ -70,9 +42,6 @@ class KeyLimitsForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
         help_text="As in openai/gpt-5 or openai/*, separated by commas or lines. Empty: all models.",
     )
-
-    def clean_budget_window(self) -> str:
-        return self.cleaned_data["budget_window"] or Budget.Window.MONTH
 
     def clean_allowed_models(self) -> list[str] | None:
         return _checked(rules.checked_models, _items(self.cleaned_data["allowed_models"]) or None)
@@ -216,11 +185,8 @@ def limits_form_of(key: ApiKey, budget: Budget | None) -> KeyLimitsForm:
     """The form filled with what binds the key."""
     return KeyLimitsForm(
         initial={
-            "requests_per_minute": key.requests_per_minute,
-            "tokens_per_minute": key.tokens_per_minute,
-            "concurrent_requests": key.concurrent_requests,
-            "budget_usd": _plain(budget.amount_usd) if budget else None,
-            "budget_window": budget.window if budget else Budget.Window.MONTH,
+            **rates_of(key),
+            **amount_of(budget),
             "allowed_models": "\n".join(key.allowed_models or ()),
         }
     )
@@ -231,11 +197,6 @@ def _provider_choices() -> Sequence[tuple[str, str]]:
     offered = [each for slug, each in load_price_book().providers.items() if slug not in hidden]
     known = sorted(((each.slug, each.name) for each in offered), key=lambda choice: choice[1].lower())
     return [*known, (OWN_ENDPOINT, "Your own endpoint (OpenAI-compatible)")]
-
-
-def _plain(amount_usd: Decimal) -> str:
-    """The amount without an exponent and without zeros at its end, as people type it."""
-    return format(amount_usd.normalize(), "f")
 
 
 def _items(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 Each function is one transaction and takes keywords only. What the data plane must see bumps the
 organization's epoch; the operator's rows are found by their `updated_at`. Who may call what is asked
-at the door, in `accounts.tenancy`.
+at the door, in `accounts.tenancy`. What projects and organizations may spend: `gateway.limit_services`.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,6 @@ from django.conf import settings
 from django.db import transaction
 
 import accounts.services
-import billing.services
 from accounts.models import ApiKey, Organization, Person, Project
 from accounts.services import bump_epoch
 from accounts.vault import DataKey, Vault
@@ -24,6 +23,7 @@ from billing.price_book import load_price_book
 from gateway import connection_rules
 from gateway.connection_rules import WrongConnection
 from gateway.egress import BaseUrlRefused, EgressPolicy, check_base_url
+from gateway.limit_services import set_only_budget
 from gateway.models import MAX_BASE_URL_CHARACTERS, CustomModel, ProviderConnection
 from gateway.policy_rows import connection_secret_context
 
@@ -210,22 +210,14 @@ def require_declarable(connection: ProviderConnection) -> None:
 
 
 def _set_budget(key: ApiKey, *, amount_usd: Decimal | None, window: str, time_zone: str) -> None:
-    """Leave the key with this one budget, or with none."""
-    budgets = Budget.objects.filter(
-        organization_id=key.organization_id, scope=Budget.Scope.KEY, scope_id=key.pk
+    set_only_budget(
+        organization=key.organization,
+        scope=Budget.Scope.KEY,
+        scope_id=key.pk,
+        amount_usd=amount_usd,
+        window=window,
+        time_zone=time_zone,
     )
-    kept = budgets.filter(window=window).first() if amount_usd is not None else None
-    for budget in budgets.exclude(pk=kept.pk) if kept else budgets:
-        billing.services.remove_budget(organization=key.organization, budget_id=budget.pk)
-    if amount_usd is not None:
-        billing.services.set_budget(
-            organization=key.organization,
-            scope=Budget.Scope.KEY,
-            scope_id=key.pk,
-            amount_usd=amount_usd,
-            window=window,
-            time_zone=kept.time_zone if kept else time_zone,
-        )
 
 
 def _announce(connection: ProviderConnection) -> None:

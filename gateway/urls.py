@@ -1,8 +1,8 @@
-"""Pages of keys and providers. The data plane's routes are in `gateway.asgi`."""
+"""Pages of keys, projects, limits and providers. The data plane's routes are in `gateway.asgi`."""
 
 from django.urls import path
 
-from gateway import key_views, provider_views, welcome_views
+from gateway import key_views, organization_limit_views, project_views, provider_views, welcome_views
 
 urlpatterns = [
     path("o/<slug:slug>/welcome/", welcome_views.first_key, name="first_key"),
@@ -11,6 +11,24 @@ urlpatterns = [
     path("o/<slug:slug>/keys/<uuid:key_id>/", key_views.key_detail, name="key_detail"),
     path("o/<slug:slug>/keys/<uuid:key_id>/limits/", key_views.key_limits, name="key_limits"),
     path("o/<slug:slug>/keys/<uuid:key_id>/revoke/", key_views.key_revoke, name="key_revoke"),
+    path("o/<slug:slug>/projects/", project_views.projects, name="projects"),
+    path("o/<slug:slug>/projects/new/", project_views.project_new, name="project_new"),
+    path("o/<slug:slug>/projects/<uuid:project_id>/", project_views.project_detail, name="project_detail"),
+    path(
+        "o/<slug:slug>/settings/limits/",
+        organization_limit_views.organization_limits,
+        name="organization_limits",
+    ),
+    path(
+        "o/<slug:slug>/settings/limits/rates/",
+        organization_limit_views.organization_rates,
+        name="organization_rates",
+    ),
+    path(
+        "o/<slug:slug>/settings/limits/budget/",
+        organization_limit_views.organization_budget,
+        name="organization_budget",
+    ),
     path("o/<slug:slug>/providers/", provider_views.providers, name="providers"),
     path(
         "o/<slug:slug>/providers/<uuid:connection_id>/delete/",

@@ -15,6 +15,7 @@ PAGES = (
     ("overview", "Overview", "overview"),
     ("requests", "Requests", "requests"),
     ("keys", "Keys", "key"),
+    ("projects", "Projects", "project"),
     ("ledger", "Ledger", "ledger"),
     ("providers", "Providers", "provider"),
     ("team", "Team", "team"),

@@ -106,6 +106,7 @@ def ids(alice):
         "person_id": alice.person.pk,
         "invitation_id": invitation.pk,
         "key_id": alice.key_row.pk,
+        "project_id": alice.project.pk,
         "connection_id": connection.pk,
         "model_id": model.pk,
         "event_id": event.id,
