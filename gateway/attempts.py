@@ -14,11 +14,13 @@ from gateway.providers.base import Provider
 from gateway.providers.registry import provider_for
 from gateway.routing.target import Target
 from gateway.settings import GatewaySettings
-from gateway.trace import Trace
+from gateway.trace import ABANDONED, Trace
 from gateway.upstream import Outbound, UpstreamStream, read_answer, read_failure
 from gateway.wire.shapes import Attempt, ChatAnswer
 
 Answering = ChatAnswer | UpstreamStream
+PROVIDER_AT_FAULT = AllProvidersFailed.status
+
 ForwardedHeaders = Sequence[tuple[str, str]]
 
 
@@ -34,44 +36,52 @@ class Attempts:
     ) -> Answering:
         """A whole answer, or a stream whose first chunk has arrived.
 
-        Raises the error of the last attempt, or of the first one that no other target can mend;
-        UpstreamTimeout when all of them together took too long.
+        Raises the error of the last attempt, AllProvidersFailed when several failed each in its own
+        way, or UpstreamTimeout when all of them together took too long.
         """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.upstream_total_timeout_seconds
         allowed = targets[: self._settings.upstream_attempts_limit]
-        try:
-            async with asyncio.timeout(self._settings.upstream_total_timeout_seconds):
-                return await self._in_turn(allowed, trace, extra_headers)
-        except TimeoutError as exc:
-            raise UpstreamTimeout("No provider answered within the time for one request.") from exc
-
-    async def _in_turn(
-        self, targets: Sequence[Target], trace: Trace, extra_headers: ForwardedHeaders
-    ) -> Answering:
         failures: list[GatewayError] = []
-        for position, target in enumerate(targets):
-            following = targets[position + 1] if position + 1 < len(targets) else None
+        for position, target in enumerate(allowed):
             try:
-                return await self._attempt(target, trace, extra_headers)
+                return await self._attempt(target, trace, extra_headers, deadline)
             except GatewayError as error:
                 failures.append(error)
-                if following is None or not _may_follow(error, following):
-                    break
-        if len(failures) > 1:
-            raise AllProvidersFailed(
-                f"All {len(failures)} providers failed; the last said: {failures[-1]}"
-            ) from failures[-1]
-        raise failures[0]
+            if loop.time() >= deadline:
+                raise failures[-1]
+            if not _may_follow(failures[-1], allowed[position + 1 :]):
+                break
+        raise _verdict(failures)
 
-    async def _attempt(self, target: Target, trace: Trace, extra_headers: ForwardedHeaders) -> Answering:
+    async def _attempt(
+        self, target: Target, trace: Trace, extra_headers: ForwardedHeaders, deadline: float
+    ) -> Answering:
         trace.begin_attempt(target)
         begun_ms = trace.now_ms
+        error_type: str | None = ABANDONED
+        status_code: int | None = None
         try:
-            answering = await self._call(target, trace, extra_headers)
+            async with asyncio.timeout_at(deadline):
+                answering = await self._call(target, trace, extra_headers)
+            error_type, status_code = None, 200
+            return answering
         except GatewayError as error:
-            trace.end_attempt(_attempt_of(target, begun_ms, trace, error), begun_ms)
+            error_type, status_code = error.code, error.upstream_status
             raise
-        trace.end_attempt(_attempt_of(target, begun_ms, trace, None), begun_ms)
-        return answering
+        except TimeoutError as exc:
+            error_type = UpstreamTimeout.code
+            raise UpstreamTimeout("No provider answered within the time for one request.") from exc
+        finally:
+            attempt = Attempt(
+                provider=target.provider,
+                model=target.model,
+                status_code=status_code,
+                error_type=error_type,
+                succeeded=error_type is None,
+                duration_ms=round(trace.now_ms - begun_ms, 3),
+            )
+            trace.end_attempt(attempt, begun_ms)
 
     async def _call(self, target: Target, trace: Trace, extra_headers: ForwardedHeaders) -> Answering:
         request = trace.request
@@ -98,17 +108,18 @@ class Attempts:
         return stream
 
 
-def _may_follow(error: GatewayError, following: Target) -> bool:
-    explicit = not following.is_alternative
-    return error.may_fall_back or (explicit and error.may_fall_back_when_explicit)
+def _may_follow(error: GatewayError, following: Sequence[Target]) -> bool:
+    """Whether the next target, if there is one, may be tried after this error."""
+    if not following:
+        return False
+    is_explicit = not following[0].is_alternative
+    return error.may_fall_back or (is_explicit and error.may_fall_back_when_explicit)
 
 
-def _attempt_of(target: Target, begun_ms: float, trace: Trace, error: GatewayError | None) -> Attempt:
-    return Attempt(
-        provider=target.provider,
-        model=target.model,
-        status_code=200 if error is None else error.upstream_status,
-        error_type=error.code if error else None,
-        succeeded=error is None,
-        duration_ms=round(trace.now_ms - begun_ms, 3),
-    )
+def _verdict(failures: Sequence[GatewayError]) -> GatewayError:
+    """What all failures come to: the last one if the client can act on it, else that all have failed."""
+    last = failures[-1]
+    are_alike = all(failure.status == last.status for failure in failures)
+    if len(failures) == 1 or not last.may_fall_back or (are_alike and last.status != PROVIDER_AT_FAULT):
+        return last
+    return AllProvidersFailed(f"All {len(failures)} providers failed; the last said: {last}")

@@ -26,6 +26,8 @@ MAX_MESSAGE_CHARACTERS = 512
 MAX_LABEL_CHARACTERS = 256
 CLIENT_LEFT_STATUS = 499
 PICO_PER_NANO = 1000
+# The error of an attempt that was given up because its client left, or because we had to stop.
+ABANDONED = "request_cancelled"
 
 NOTHING_USED = Reading(usage=TokenUsage(), is_estimated=False)
 FREE = Cost()
@@ -102,8 +104,9 @@ class Trace:
         self.was_sent = True
 
     def end_attempt(self, attempt: Attempt, since_ms: float) -> None:
+        """Note how it went. A provider that gave nothing is not paid, unless it was not its fault."""
         self.attempts.append(attempt)
-        self.was_sent = attempt.succeeded
+        self.was_sent = attempt.succeeded or attempt.error_type == ABANDONED
         self.upstream_ms += self.now_ms - since_ms
         self.step(f"attempt {len(self.attempts)}: {attempt.provider}", since_ms)
 

@@ -124,15 +124,23 @@ class UpstreamStream:
                 raise InvalidProviderResponse(f"The provider {self._name} sent an empty stream.")
 
     async def chunks(self) -> AsyncIterator[list[ChatChunk]]:
-        """Everything up to the end mark or the end of the connection. Raises GatewayError when it breaks."""
+        """Everything up to the end mark or the end of the connection.
+
+        Raises GatewayError when it breaks, after all that had come before the break.
+        """
+        is_open, failure = True, None
         while True:
             if self._waiting:
                 batch, self._waiting = self._waiting, []
                 yield batch
-            if self.has_ended or not await self._read():
-                break
-        if self._waiting:
-            yield self._waiting
+            if failure is not None:
+                raise failure
+            if self.has_ended or not is_open:
+                return
+            try:
+                is_open = await self._read()
+            except GatewayError as exc:
+                failure = exc
 
     async def aclose(self) -> None:
         """Give the connection up; the provider sees us leave if it was still sending."""
