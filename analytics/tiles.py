@@ -65,10 +65,7 @@ def tiles(overview: Overview, *, requests_path: str, ledger_path: str) -> tuple[
             else requests_href,
             _change(total.charge_usd, earlier.charge_usd if earlier else None),
             _sparkline(overview.slots, lambda slot: float(slot.sums.charge_usd)),
-            figures.plural(total.estimated_requests, "request")
-            + " counted by us, as the provider told no usage"
-            if total.estimated_requests
-            else "",
+            mark=_estimated(total.estimated_requests),
         ),
         Tile(
             "Requests",
@@ -127,7 +124,9 @@ def _own_cost(amount_usd: Decimal) -> str:
 
 
 def _estimated(requests: int) -> str:
-    return f"The usage of {figures.plural(requests, 'request')} was counted by us" if requests else ""
+    if not requests:
+        return ""
+    return f"{figures.plural(requests, 'request')} counted by us, as the provider told no usage"
 
 
 def _in_and_out(sums: Sums) -> str:
