@@ -33,11 +33,18 @@ PAGES_OF_MEMBERS = {
     "keys": "/o/{slug}/keys/",
     "key": "/o/{slug}/keys/{key}/",
     "new key": "/o/{slug}/keys/new/",
+    "first key": "/o/{slug}/welcome/",
+    "projects": "/o/{slug}/projects/",
+    "new project": "/o/{slug}/projects/new/",
     "providers": "/o/{slug}/providers/",
     "ledger": "/o/{slug}/ledger/",
+    "months": "/o/{slug}/ledger/months/",
     "team": "/o/{slug}/team/",
     "settings": "/o/{slug}/settings/",
     "profile": "/profile/",
+    "password": "/accounts/password/change/",
+    "e-mail": "/accounts/email/",
+    "new organization": "/organizations/new/",
 }
 
 
