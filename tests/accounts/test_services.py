@@ -136,6 +136,17 @@ def test_a_limit_that_makes_no_sense_is_refused(alice, wrong, complaint):
     assert ApiKey.objects.filter(name="CI").count() == 0
 
 
+def test_a_project_is_renamed_unless_another_has_the_name(alice):
+    services.create_project(organization=alice.organization, name="Search")
+
+    services.update_project(project=alice.project, name=" Main  line ", mode="api-keys")
+    with pytest.raises(NameTaken):
+        services.update_project(project=alice.project, name="search", mode="credits")
+
+    row = type(alice.project).objects.get(pk=alice.project.pk)
+    assert (row.name, row.mode) == ("Main line", "api-keys")
+
+
 def test_a_key_cannot_be_put_into_another_tenants_project(alice, charlie):
     with pytest.raises(ForeignRow):
         services.issue_key(
@@ -191,6 +202,7 @@ def test_limits_are_replaced_and_lifted(alice):
             allowed_models=None,
         ),
         lambda a: services.create_project(organization=a.organization, name="Search"),
+        lambda a: services.update_project(project=a.project, name="Found", mode="credits"),
         lambda a: services.set_body_logging(organization=a.organization, is_on=True),
         lambda a: services.set_stream_cut(organization=a.organization, is_on=True),
         lambda a: services.set_active(organization=a.organization, is_active=False),

@@ -110,6 +110,15 @@ def test_an_unconfirmed_person_is_not_let_in_where_confirmation_is_mandatory(set
     assert not is_signed_in(browser)
 
 
+def test_signing_in_and_out_says_nothing_that_is_plain_to_see(browser, dora):
+    sign_in(browser)
+    after_in = browser.get("/welcome/")
+    after_out = browser.post("/accounts/logout/", follow=True)
+
+    assert [str(message) for message in after_in.context["messages"]] == []
+    assert [str(message) for message in after_out.context["messages"]] == []
+
+
 def test_signing_in_and_out(browser, dora):
     assert sign_in(browser).url == "/welcome/"
     assert is_signed_in(browser)
