@@ -18,7 +18,6 @@ pages = get_asgi_application()
 
 # Models may be imported only after Django has been set up above.
 from analytics.routing import websocket_urlpatterns  # noqa: E402
-
 from gateway.asgi import GatewayApplication  # noqa: E402
 
 live = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
