@@ -49,6 +49,6 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
     CMD ["python", "-I", "-c", "import urllib.request as web; web.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 
-# The data plane alone. --timeout-graceful-shutdown is FAREBOX_DRAIN_TIMEOUT_SECONDS.
+# The data plane alone. --timeout-graceful-shutdown is FAREBOX_DRAIN_TIMEOUT_SECONDS and five more.
 CMD ["python", "-m", "uvicorn", "config.asgi_gateway:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--no-access-log", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "120"]
+     "--no-access-log", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "125"]
