@@ -14,10 +14,9 @@ from django.db.models import Q, QuerySet
 
 from analytics.models import Dimension
 from analytics.periods import Period
-from billing.event_filters import EventFilters, filters_of
+from billing.event_filters import GOOD_ENDINGS, EventFilters, filters_of
 from billing.models import UsageEvent
 
-GOOD_ENDINGS = (UsageEvent.Ending.COMPLETED, UsageEvent.Ending.CLIENT_LEFT)
 SUCCEEDED, FAILED = "succeeded", "failed"
 
 # Parameter of the address -> what it is called on the page; in the order of the form.

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from django.urls import reverse
 
-from analytics.request_filters import GOOD_ENDINGS, NAMES, address
+from analytics.request_filters import NAMES, address
+from billing.event_filters import GOOD_ENDINGS
 from billing.models import UsageEvent
 
 FIRST_SERVER_ERROR = 500

@@ -18,8 +18,9 @@ from accounts.models import Organization
 from analytics.histograms import quantile_ms
 from analytics.models import Dimension, LatencyHour
 from analytics.periods import Period
-from analytics.request_filters import GOOD_ENDINGS, RequestFilters
+from analytics.request_filters import RequestFilters
 from analytics.rollups import LatencyCell, Span, Sums, UsageCell, one_snapshot, read_latency, read_usage
+from billing.event_filters import GOOD_ENDINGS
 from billing.models import UsageEvent
 from billing.money import ZERO_USD
 

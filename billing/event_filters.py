@@ -13,7 +13,8 @@ from django.db.models import Q, QuerySet
 
 from billing.models import UsageEvent
 
-FIRST_ERROR_STATUS = 400
+# What did not go wrong: a client that leaves has changed its mind, a stream cut after a 200 has failed.
+GOOD_ENDINGS = (UsageEvent.Ending.COMPLETED, UsageEvent.Ending.CLIENT_LEFT)
 SUCCEEDED, FAILED = "ok", "error"
 
 
@@ -67,9 +68,9 @@ class EventFilters:
 
     def _status(self) -> Q:
         if self.status == SUCCEEDED:
-            return Q(status__lt=FIRST_ERROR_STATUS)
+            return Q(ending__in=GOOD_ENDINGS)
         if self.status == FAILED:
-            return Q(status__gte=FIRST_ERROR_STATUS)
+            return ~Q(ending__in=GOOD_ENDINGS)
         return Q(status=int(self.status)) if self.status.isascii() and self.status.isdigit() else Q()
 
     def _search(self) -> Q:

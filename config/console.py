@@ -55,6 +55,9 @@ class ConsoleSettings:
     admin_is_served: bool = _setting(False, "Whether `/admin/` exists; always in `embedded` and `test`.")
     signup_is_open: bool = _setting(True, "Whether strangers may create an account.")
     console_pool_connections: int = _setting(10, "PostgreSQL connections of one page or worker process.")
+    starting_credit_usd: int = _setting(
+        0, "Whole dollars that a new organization is given with its first key.", minimum=0, maximum=1000
+    )
     session_lifetime_days: int = _setting(7, "After this people sign in again.")
     invitation_lifetime_days: int = _setting(7, "An invitation can be accepted for this long.", maximum=30)
     usage_retention_days: int = _setting(400, "Usage events are dropped after this; the ledger stays.")

@@ -19,6 +19,8 @@ from config.ports import free_port
 
 # Less than the time after which the supervisor kills, so that what runs can end in order.
 DRAIN_SECONDS = 4
+# Who signs up on a bare machine has nobody to pay: the simulator's tokens are to be spent.
+STARTING_CREDIT_USD = 5
 
 
 def store_starters(
@@ -60,6 +62,7 @@ def children_environment(
         "FAREBOX_PUBLIC_URL": layout.url,
         "FAREBOX_ALLOWED_UPSTREAM_NETWORKS": "127.0.0.0/8",
         "FAREBOX_DRAIN_TIMEOUT_SECONDS": str(DRAIN_SECONDS),
+        "FAREBOX_STARTING_CREDIT_USD": str(STARTING_CREDIT_USD),
         "SIMULATOR_URL": layout.simulator_url,
         **{name: value for name, value in secrets.items() if name.startswith("FAREBOX_")},
         **addresses,

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, Limits, Organization
 from billing.budgets import first_instant, zone_named
-from billing.event_filters import FIRST_ERROR_STATUS, EventFilters
+from billing.event_filters import GOOD_ENDINGS, EventFilters
 from billing.models import UsageEvent
 from billing.money import ZERO_USD
 from billing.selectors import spend_by_key
@@ -142,7 +142,7 @@ def usage_of_key(organization: Organization, key: ApiKey, *, days: RecentDays) -
         .aggregate(
             spend_usd=Sum("charge_usd"),
             requests=Count("*"),
-            errors=Count("id", filter=Q(status__gte=FIRST_ERROR_STATUS)),
+            errors=Count("id", filter=~Q(ending__in=GOOD_ENDINGS)),
         )
     )
     query = {"key": str(key.pk), "from": days.start.isoformat(), "to": days.as_of.isoformat()}

@@ -5,6 +5,7 @@ organization's epoch; the operator's rows are found by their `updated_at`. Who m
 at the door, in `accounts.tenancy`. What projects and organizations may spend: `gateway.limit_services`.
 """
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -20,6 +21,7 @@ from accounts.services import bump_epoch
 from accounts.vault import DataKey, Vault
 from billing.models import Budget
 from billing.price_book import load_price_book
+from billing.services import grant_promotion
 from gateway import connection_rules
 from gateway.connection_rules import WrongConnection
 from gateway.egress import BaseUrlRefused, EgressPolicy, check_base_url
@@ -72,6 +74,21 @@ def issue_key(
     )
     _set_budget(key, amount_usd=budget_usd, window=budget_window, time_zone=time_zone)
     return key, secret
+
+
+@transaction.atomic
+def issue_first_key(
+    *, organization: Organization, project: Project, person: Person, name: str
+) -> tuple[ApiKey, str]:
+    """A new organization's first key, with the credit that the operator starts everyone with, once."""
+    if settings.FAREBOX_STARTING_CREDIT_USD:
+        grant_promotion(
+            organization=organization,
+            amount_usd=Decimal(settings.FAREBOX_STARTING_CREDIT_USD),
+            description="Starting credit",
+            id=uuid.uuid5(organization.pk, "starting credit"),
+        )
+    return issue_key(organization=organization, project=project, person=person, name=name)
 
 
 @transaction.atomic

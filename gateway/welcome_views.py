@@ -29,7 +29,7 @@ def first_key(request: HttpRequest, slug: str) -> HttpResponse:
     form = FirstKeyForm(request.POST or None, initial={"name": "First key"})
     if not form.is_valid():
         return render(request, "gateway/welcome.html", _create_key(tenant, form))
-    key, secret = services.issue_key(
+    key, secret = services.issue_first_key(
         organization=tenant.organization,
         project=tenant.projects()[0],
         person=tenant.person,

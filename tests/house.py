@@ -290,7 +290,7 @@ def house(
 @pytest.fixture(scope="session")
 def gateway(house: House) -> Process:
     """One process that serves the API and the pages, as the embedded default does."""
-    return house.start_gateway(application="config.asgi")
+    return house.start_gateway(application="config.asgi", FAREBOX_STARTING_CREDIT_USD="5")
 
 
 @pytest.fixture(scope="session")

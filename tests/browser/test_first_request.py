@@ -7,10 +7,8 @@ from uuid import uuid4
 import httpx
 from playwright.async_api import expect
 
-from accounts.models import Organization
-from billing.services import top_up
 from tests.browser.conftest import Open
-from tests.house import Process, apart, chat
+from tests.house import Process, chat
 
 MODEL = "dear@fake"
 
@@ -35,8 +33,6 @@ async def test_a_stranger_signs_up_makes_a_key_and_finds_the_cent_in_the_ledger(
     await page.get_by_role("tab", name="Python").click()
     await expect(page.locator("#panel-python")).to_contain_text(key)
 
-    organization = await apart(Organization.objects.get, name=name)
-    await apart(top_up, organization=organization, amount_usd=Decimal(10))
     await _send(gateway, key)
     await expect(page.locator("#first-request-text")).to_have_text(
         re.compile(r"First request received: \d+ tokens, \$0\.\d+")

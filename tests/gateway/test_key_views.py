@@ -16,7 +16,7 @@ from accounts.keys import hmac_of
 from accounts.models import ApiKey
 from accounts.permissions import Role
 from accounts.services import create_project, revoke_key
-from billing.models import Budget
+from billing.models import Budget, UsageEvent
 from gateway.services import connect_provider, update_key
 from tests.gateway.spending import spend
 from tests.people import Somebody, teammate
@@ -56,7 +56,7 @@ def paid(alice: Somebody) -> ApiKey:
         time_zone="UTC",
     )
     spend(alice.key_row, "1.25")
-    spend(alice.key_row, "0.75", status=502)
+    spend(alice.key_row, "0.75", status=502, ending=UsageEvent.Ending.UPSTREAM_ERROR)
     spend(alice.key_row, "4", at=timezone.now() - timedelta(days=45))
     return alice.key_row
 
