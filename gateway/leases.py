@@ -41,6 +41,7 @@ class LeaseKeeper:
         self._renew_seconds = settings.hold_renew_seconds
         self._shards = settings.shards
         self._running: dict[UUID, tuple[Hold, Reading]] = {}
+        self._reap_from = 0.0
 
     def watch(self, hold: Hold, reading: Reading) -> None:
         """Renew this hold with what `reading` gives, until `forget`."""
@@ -56,13 +57,17 @@ class LeaseKeeper:
 
     async def run(self) -> None:
         """Renew and reap, for ever."""
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._renew_seconds)
             try:
                 await self.renew()
-                await self.reap()
+                if loop.time() >= self._reap_from:
+                    await self.reap()
             except (RedisAway, hiredis.ReplyError) as exc:
                 logger.warning("leases not renewed", extra={"reason": str(exc)[:200]})
+                # While Redis is away nobody can renew: then whoever lives gets another lease's time.
+                self._reap_from = loop.time() + self._lease_seconds
 
     async def renew(self) -> None:
         """Tell Redis that the running requests live, and what they have used so far."""
