@@ -4,7 +4,13 @@ For production behind a proxy that routes by path. Imports neither DRF, template
 Celery, and never sets Django up.
 """
 
+import logging.config
+
 from config.env import gateway_settings, or_exit
+from config.logs import logging_settings
 from gateway.asgi import GatewayApplication
 
-application = GatewayApplication(or_exit(gateway_settings))
+settings = or_exit(gateway_settings)
+logging.config.dictConfig(logging_settings(settings.log_level))
+
+application = GatewayApplication(settings)

@@ -62,9 +62,6 @@ class ConsoleSettings:
     invitation_lifetime_days: int = _setting(7, "An invitation can be accepted for this long.", maximum=30)
     usage_retention_days: int = _setting(400, "Usage events are dropped after this; the ledger stays.")
     body_retention_days: int = _setting(30, "Stored prompts and answers are dropped after this.")
-    log_level: str = _setting(
-        "INFO", "Least severe log line that is written.", choices=("DEBUG", "INFO", "WARNING", "ERROR")
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -254,4 +254,4 @@ UNFOLD = {
     },
 }
 
-LOGGING = logging_settings(CONSOLE.log_level)
+LOGGING = logging_settings(GATEWAY.log_level)

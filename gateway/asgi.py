@@ -41,6 +41,8 @@ class GatewayApplication:
         self._plane: Plane | None = None
         self._routes = self._all_routes()
         self._not_found = NotFoundConsumer.as_asgi(self._running_plane)
+        self._other_method = NotFoundConsumer.as_asgi(self._running_plane, is_known_path=True)
+        self._paths = {path for _, path in self._routes}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -62,6 +64,8 @@ class GatewayApplication:
         for prefix in MODEL_LISTS | CHAT_MODEL_LISTS:
             if scope["method"] == "GET" and path.startswith(f"{prefix}/"):
                 return self._routes["GET", prefix + MODEL_ID]
+        if path in self._paths:
+            return self._other_method
         if self._fallback is None or path.startswith(OWN_PREFIXES):
             return self._not_found
         return self._fallback

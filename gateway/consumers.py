@@ -14,6 +14,7 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from gateway.errors import (
     GatewayError,
     InvalidValue,
+    MethodNotAllowed,
     NotFound,
     RequestTimeout,
     RequestTooLarge,
@@ -210,11 +211,16 @@ def _text(value: bytes) -> str:
 class NotFoundConsumer(ChatCompletionConsumer):
     """A path below our mounts that does not exist, or another method than it has."""
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: Plane, *, is_known_path: bool = False) -> None:
         super().__init__(plane, mount="/v1")
+        self._is_known_path = is_known_path
 
     async def handle(self, body: bytes) -> None:
-        await self.refuse(NotFound(f"There is no {self.scope['method']} {self.scope['path'][:200]}."))
+        call = f"{self.scope['method']} {self.scope['path'][:200]}"
+        if self._is_known_path:
+            await self.refuse(MethodNotAllowed(f"There is no {call}; this path has another method."))
+        else:
+            await self.refuse(NotFound(f"There is no {call}."))
         await self.send_body(b"")
 
     def _check_headers(self) -> None:

@@ -17,7 +17,7 @@ import redis.asyncio
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from redis.exceptions import RedisError
 
-from accounts.vault import Vault
+from accounts.vault import SealBroken, Vault
 from gateway.errors import TemporarilyUnavailable
 from gateway.policy import Policy, Reach
 from gateway.policy_rows import load_operator_reach, load_policy
@@ -118,7 +118,7 @@ class PolicyStore:
                 async with self._pool.connection() as connection:
                     await self._refresh_operator_reach(connection)
                     await self._drop_changed(connection)
-            except (psycopg.Error, PoolTimeout) as exc:
+            except (psycopg.Error, PoolTimeout, SealBroken) as exc:
                 logger.warning("epochs not polled", extra={"reason": type(exc).__name__})
             await asyncio.sleep(self._settings.epoch_poll_seconds)
 
@@ -150,6 +150,9 @@ class PolicyStore:
                     connection, secret_hmac=secret_hmac, vault=self._vault, shards=settings.shards
                 )
         except (psycopg.Error, PoolTimeout) as exc:
+            raise TemporarilyUnavailable(reason="policies_unavailable") from exc
+        except SealBroken as exc:
+            logger.error("stored secrets cannot be opened: is FAREBOX_MASTER_KEY the right one?")
             raise TemporarilyUnavailable(reason="policies_unavailable") from exc
         if policy is None:
             self._remember_unknown(secret_hmac)

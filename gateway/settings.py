@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def _setting(default: Any, description: str) -> Any:
-    return field(default=default, metadata={"description": description})
+def _setting(default: Any, description: str, **rules: Any) -> Any:
+    return field(default=default, metadata={"description": description, **rules})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +20,9 @@ class GatewaySettings:
     key_pepper: bytes = field(repr=False, metadata={"description": "Secret of the key HMAC, ≥ 16 bytes."})
     master_key: bytes = field(repr=False, metadata={"description": "Wraps data keys: 32 bytes, base64."})
 
+    log_level: str = _setting(
+        "INFO", "Least severe log line that is written.", choices=("DEBUG", "INFO", "WARNING", "ERROR")
+    )
     shards: int = _setting(16, "Shards that organizations are spread over; never change it on live data.")
 
     body_limit_bytes: int = _setting(10 * 1024 * 1024, "Largest request body.")

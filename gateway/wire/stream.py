@@ -18,7 +18,6 @@ from gateway.wire.failure import failed_chunk
 from gateway.wire.shapes import Attempt, ChatChunk, JsonObject, Reading, Served
 from gateway.wire.usage import usage_object
 
-KEEP_ALIVE = b": keep-alive\n\n"
 END = b"data: [DONE]\n\n"
 
 

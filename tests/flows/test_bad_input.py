@@ -145,6 +145,14 @@ async def test_a_path_that_is_not_there_is_404_in_our_envelope(gateway: Process,
     assert answer.json()["error"]["type"] == "not_found"
 
 
+async def test_another_method_than_the_path_has_is_405(gateway: Process, team: Team) -> None:
+    async with httpx.AsyncClient(headers=team.headers) as client:
+        answer = await client.get(f"{gateway.url}/v0/chat/completions")
+
+    assert answer.status_code == 405
+    assert answer.json()["error"]["code"] == "method_not_allowed"
+
+
 async def post(gateway: Process, body: bytes, headers: dict[str, str]) -> httpx.Response:
     kind: dict[str, Any] = {"content-type": "application/json", **headers}
     async with httpx.AsyncClient(timeout=60) as client:
