@@ -3,9 +3,11 @@
 Answers, streams, failures and their headers. Which bytes they are is `gateway.wire`'s business.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from gateway.errors import GatewayError
 from gateway.exchange import HeaderPairs, Incoming, Reply
@@ -19,6 +21,7 @@ from gateway.wire.stream import StreamRewriter
 
 COMPLETION_ID_PREFIX = "chatcmpl-"
 EVENT_ID_HEADER = b"x-farebox-event-id"
+FAREWELL_SECONDS = 2.0
 
 
 class Delivery:
@@ -50,11 +53,16 @@ class Delivery:
         await self._send_whole(failure.status, headers, failure.body)
 
     async def fail(self, error: GatewayError, trace: Trace) -> None:
-        """A failure at any time: a status while that is possible, then the stream's last event."""
-        if self._rewriter is None:
-            await self.refuse(error, trace)
-        else:
-            await self._reply.send_body(self._rewriter.fail(error, event_id=str(trace.request_id)))
+        """A failure at any time: a status while that is possible, then the stream's last event.
+
+        A client that reads nothing does not keep its request from ending.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                if self._rewriter is None:
+                    await self.refuse(error, trace)
+                else:
+                    await self._reply.send_body(self._rewriter.fail(error, event_id=str(trace.request_id)))
 
     async def send_answer(self, answer: ChatAnswer, running: Running) -> None:
         trace = running.trace

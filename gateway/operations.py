@@ -12,6 +12,7 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from psycopg_pool import PoolTimeout
 
+from accounts.vault import SealBroken
 from gateway.consumers import HttpConsumer
 from gateway.errors import GatewayError
 from gateway.plane import Plane
@@ -45,8 +46,9 @@ class Readiness(Liveness):
 
     async def handle(self, body: bytes) -> None:
         checks = await _checks(self.plane)
-        is_ready = not self.plane.is_stopping and all(state == "ok" for state in checks.values())
-        status = "ready" if is_ready else "stopping" if self.plane.is_stopping else "not ready"
+        is_stopping = self.plane.drain.has_begun
+        is_ready = not is_stopping and all(state == "ok" for state in checks.values())
+        status = "ready" if is_ready else "stopping" if is_stopping else "not ready"
         await self.send_json(200 if is_ready else 503, {"status": status, "checks": checks})
 
 
@@ -75,6 +77,8 @@ async def _postgres(plane: Plane) -> str:
         return "ok"
     if isinstance(failure, psycopg.Error | PoolTimeout):
         return "away"
+    if isinstance(failure, SealBroken):
+        return "stored secrets cannot be opened: is FAREBOX_MASTER_KEY the right one?"
     raise failure
 
 

@@ -18,6 +18,7 @@ from gateway.attempts import Attempts
 from gateway.bodies import BodyLog
 from gateway.caller import Callers
 from gateway.completion import Completions
+from gateway.draining import Drain
 from gateway.egress import EgressPolicy
 from gateway.leases import LeaseKeeper
 from gateway.metrics import GatewayMetrics
@@ -84,10 +85,11 @@ class Plane:
         )
         self._revocation = Revocation(self.policies, self.running, settings=settings)
         self._tasks: list[asyncio.Task[None]] = []
-        self.is_stopping = False
+        self.drain = Drain(self.running, timeout_seconds=settings.drain_timeout_seconds)
 
     async def open(self) -> None:
         """Start serving. Does not wait for PostgreSQL or Redis: readiness says whether they are there."""
+        self.drain.listen()
         await self.policies.open()
         for work in (
             self.settler.run,
@@ -100,7 +102,6 @@ class Plane:
 
     async def close(self) -> None:
         """Deliver what is left, then stop. Called after the server has let its requests finish."""
-        self.is_stopping = True
         await self.settler.drain(timeout_seconds=SETTLE_AT_STOP_SECONDS)
         for task in self._tasks:
             task.cancel()

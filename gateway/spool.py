@@ -49,9 +49,12 @@ class Spool:
     def _open(self) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{os.getpid()}-{os.urandom(4).hex()}.jsonl"
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+        # Nobody may find it before it is locked: it would be taken for a dead process's.
+        unlocked = path.with_suffix(".new")
+        descriptor = os.open(unlocked, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         file = os.fdopen(descriptor, "ab")
         _lock(file)
+        unlocked.rename(path)
         self._file = file
         return file
 
