@@ -1,0 +1,83 @@
+"""One measurement: a case on a contestant, with what it cost the processes involved."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench import processes
+from bench.cases import Case, Kind
+from bench.contestants import Contestant
+from bench.flood import flood
+from bench.load import Load, LoadFailed, to_json
+from bench.servers import Server
+from bench.stage import ROOT
+
+GRACE_SECONDS = 60.0
+WARM_UP_SECONDS = 1.0
+
+
+def measure(
+    case: Case, contestant: Contestant, upstream: Server, *, seconds: float, round_index: int, folder: Path
+) -> dict[str, float]:
+    """The figures of one measurement. Raises LoadFailed, BenchFailed."""
+    if case.kind is Kind.OPEN:
+        # What a process has freed it uses again, so growth only shows in a fresh one.
+        contestant.server.restart()
+        warm_up(contestant, folder)
+    load = contestant.load(case, seconds=seconds, round_index=round_index)
+    before = _meters(contestant, upstream)
+    began_at = time.monotonic()
+    figures = make_load(load, folder)
+    elapsed_seconds = time.monotonic() - began_at
+    cpu, upstream_cpu, load_cpu = (
+        after - earlier for after, earlier in zip(_meters(contestant, upstream), before, strict=True)
+    )
+    figures["rss_bytes"] = processes.rss_bytes(contestant.server.pid)
+    figures["upstream_busy"] = upstream_cpu / elapsed_seconds
+    figures["load_busy"] = load_cpu / elapsed_seconds
+    figures["busy"] = cpu / elapsed_seconds
+    if figures["requests"] and case.kind is not Kind.OPEN:
+        figures["cpu_us"] = cpu / figures["requests"] * 1e6
+    return figures
+
+
+def warm_up(contestant: Contestant, folder: Path) -> None:
+    """Let it compile, load its policy and open its connections: a few requests of both kinds."""
+    for model in ("echo", "fifty-two"):
+        case = Case(name="warm-up", title="warm-up", kind=Kind.FLOOD, clients=8, model=model)
+        make_load(contestant.load(case, seconds=WARM_UP_SECONDS, round_index=0), folder)
+
+
+def make_load(load: Load, folder: Path) -> dict[str, float]:
+    """Send it, by the program that its kind wants. Raises LoadFailed."""
+    if load.kind == Kind.FLOOD:
+        return flood(load, folder)
+    try:
+        run = subprocess.run(
+            [sys.executable, "-m", "bench.streams"],
+            cwd=ROOT,
+            input=to_json(load),
+            capture_output=True,
+            text=True,
+            timeout=load.seconds + 4 * load.answer_seconds + GRACE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise LoadFailed("the clients did not end in time") from late
+    if run.returncode != 0:
+        raise LoadFailed(f"the clients failed: {run.stderr.strip()[-500:]}")
+    figures: dict[str, float] = json.loads(run.stdout)
+    return figures
+
+
+def _meters(contestant: Contestant, upstream: Server) -> tuple[float, float, float]:
+    """Processor time so far: of the contestant, of the upstream, and of the loads that have ended."""
+    loads = os.times()
+    return (
+        processes.cpu_seconds(contestant.server.pid),
+        processes.cpu_seconds(upstream.pid),
+        loads.children_user + loads.children_system,
+    )
