@@ -9,15 +9,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
+from typing import Any
+from uuid import UUID
 
 import psycopg
 import redis
 
-from bench.stage import ROOT, Counter, Stage
+from bench.stage import ROOT, UPSTREAM_KEY, MoneyCounter, Stage
 from billing.money import NANO_PER_USD
 from billing.price_book import load_price_book
 from billing.pricing import cost_of
@@ -28,11 +32,11 @@ DRY_SECONDS = 180.0
 POLL_SECONDS = 0.1
 AUDIT_SECONDS = 300
 REDIS_TIMEOUT_SECONDS = 10.0
+UPSTREAM_TIMEOUT_SECONDS = 60
 STREAM_PATTERN = "fb:*:usage"
+COMPLETED = "completed"
 
-EVENTS_SQL = """
-    select ending, count(*), coalesce(sum(charge_usd), 0) from billing_usageevent group by ending order by 1
-"""
+EVENTS_SQL = "select id, ending, charge_usd from billing_usageevent"
 CHARGES_SQL = """
     select coalesce(-sum(entry.amount_usd), 0)
       from billing_ledgerentry entry
@@ -44,23 +48,41 @@ CHARGES_SQL = """
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What each book says at the end of a run, in US dollars."""
+    """What each book says at the end of a run, in US dollars.
+
+    `differing` counts completed events whose charge is not their line on the invoice, `uninvoiced` charged
+    events without a line. `in_flight_usd` was invoiced for answers that a client left: what the
+    upstream had handed over and we had not yet read.
+    """
 
     events: Mapping[str, int]
+    differing: int
+    uninvoiced: int
+    in_flight_usd: Decimal
     events_usd: Decimal
     ledger_usd: Decimal
     counted_usd: Decimal
     held_usd: Decimal
     invoiced_usd: Decimal
-    left_calls: int
     overshoot_usd: Decimal
     is_ledger_proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Usage events beside the invoice, as `Books` says it."""
+
+    endings: Mapping[str, int]
+    differing: int
+    uninvoiced: int
+    in_flight_usd: Decimal
+    events_usd: Decimal
 
 
 class BudgetWatch:
     """Reads the counters all the time while a load runs, and keeps the worst it saw."""
 
-    def __init__(self, redis_url: str, counters: Sequence[Counter]) -> None:
+    def __init__(self, redis_url: str, counters: Sequence[MoneyCounter]) -> None:
         self._client = _client(redis_url)
         self._counters = counters
         self._stopping = threading.Event()
@@ -90,7 +112,7 @@ class BudgetWatch:
         self.readings += 1
 
 
-def money(client: "redis.Redis", counters: Sequence[Counter]) -> list[tuple[int, int]]:
+def money(client: "redis.Redis", counters: Sequence[MoneyCounter]) -> list[tuple[int, int]]:
     """What each counter has spent and holds, in nano-dollars, all read at one moment."""
     with client.pipeline(transaction=True) as pipe:
         for counter in counters:
@@ -113,39 +135,63 @@ def wait_until_dry(redis_url: str) -> bool:
 def read_books(stage: Stage, *, overshoot_nano: int) -> Books:
     """All books once every event is ingested. Raises what PostgreSQL and Redis raise."""
     wait_until_dry(stage.environment["REDIS_URL"])
+    lines = _ask_upstream(stage, "/invoice/lines")
     with psycopg.connect(stage.environment["DATABASE_URL"]) as connection:
-        events = connection.execute(EVENTS_SQL).fetchall()
+        matched = match(connection.execute(EVENTS_SQL), lines)
         ((ledger_usd,),) = connection.execute(CHARGES_SQL).fetchall()
     with closing(_client(stage.environment["REDIS_URL"])) as client:
         ((spent_nano, held_nano), *_) = money(client, stage.counters)
-    bill = invoice(stage).get("farebox", {})
+    bill = _ask_upstream(stage, "/invoice").get(UPSTREAM_KEY, {})
     return Books(
-        events={ending: count for ending, count, _ in events},
-        events_usd=sum((charge_usd for _, _, charge_usd in events), Decimal(0)),
+        events=matched.endings,
+        differing=matched.differing,
+        uninvoiced=matched.uninvoiced,
+        in_flight_usd=matched.in_flight_usd,
+        events_usd=matched.events_usd,
         ledger_usd=ledger_usd,
         counted_usd=Decimal(spent_nano) / NANO_PER_USD,
         held_usd=Decimal(held_nano) / NANO_PER_USD,
-        invoiced_usd=price_of(bill),
-        left_calls=bill.get("cancelled", 0),
+        invoiced_usd=price_of(bill.get("prompt_tokens", 0), bill.get("completion_tokens", 0)),
         overshoot_usd=Decimal(overshoot_nano) / NANO_PER_USD,
         is_ledger_proven=_is_ledger_proven(stage),
     )
 
 
-def invoice(stage: Stage) -> Mapping[str, Mapping[str, int]]:
-    """The upstream's own sums by key."""
-    with closing(http.client.HTTPConnection("127.0.0.1", stage.ports.upstream, timeout=10)) as connection:
-        connection.request("GET", "/invoice")
-        bill: Mapping[str, Mapping[str, int]] = json.loads(connection.getresponse().read())
-    return bill
+def match(events: Iterable[tuple[UUID, str, Decimal]], lines: Mapping[str, Sequence[int]]) -> Matched:
+    """Lay each event beside its line on the invoice: prompt and completion tokens by the event's id."""
+    endings: Counter[str] = Counter()
+    differing = uninvoiced = 0
+    events_usd = in_flight_usd = Decimal(0)
+    for event_id, ending, charge_usd in events:
+        endings[ending] += 1
+        events_usd += charge_usd
+        line = lines.get(str(event_id))
+        if line is None:
+            uninvoiced += charge_usd > 0
+            continue
+        difference_usd = price_of(*line) - charge_usd
+        if ending == COMPLETED:
+            differing += difference_usd != 0
+        else:
+            in_flight_usd += difference_usd
+    return Matched(dict(sorted(endings.items())), differing, uninvoiced, in_flight_usd, events_usd)
 
 
-def price_of(bill: Mapping[str, int]) -> Decimal:
-    """The sums of an invoice at the price book: both models of the benchmark cost the same."""
+@cache
+def price_of(prompt_tokens: int, completion_tokens: int) -> Decimal:
+    """What the price book says of so many tokens: both models of the benchmark cost the same."""
     listing = load_price_book().listing("fake", "echo")
     assert listing is not None
-    usage = TokenUsage(input=bill.get("prompt_tokens", 0), output=bill.get("completion_tokens", 0))
+    usage = TokenUsage(input=prompt_tokens, output=completion_tokens)
     return Decimal(cost_of(usage, listing.prices[-1].price).total_nano) / NANO_PER_USD
+
+
+def _ask_upstream(stage: Stage, path: str) -> dict[str, Any]:
+    address = http.client.HTTPConnection("127.0.0.1", stage.ports.upstream, timeout=UPSTREAM_TIMEOUT_SECONDS)
+    with closing(address) as connection:
+        connection.request("GET", path)
+        told: dict[str, Any] = json.loads(connection.getresponse().read())
+    return told
 
 
 def _is_ledger_proven(stage: Stage) -> bool:

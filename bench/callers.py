@@ -1,6 +1,7 @@
 """Callers: connections that stream answers, on bare sockets. Which are opened when is in streams.py."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from bench.answers import StreamScan
 from bench.figures import quantiles_ms
 
 COMPLETED, FAILED, LEFT = "completed", "failed", "left"
+# The loop's own clock counts milliseconds.
+clock = time.perf_counter
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one stream; times are the loop's. `first_at` is None when no token came."""
+    """What came of one stream; times are those of `clock`. `first_at` is None when no token came."""
 
     result: str
     asked_at: float
@@ -51,7 +54,7 @@ class Caller(asyncio.Protocol):
             return
         scan.feed(data)
         if self._first_at is None and scan.has_token:
-            self._first_at = self._loop.time()
+            self._first_at = clock()
             self.first_token.set_result(None)
         if scan.is_complete:
             self._end(COMPLETED if scan.is_good else FAILED)
@@ -71,7 +74,7 @@ class Caller(asyncio.Protocol):
         self._scan = None
         if result != COMPLETED:
             self._transport.abort()
-        self._outcome.set_result(Outcome(result, self._asked_at, self._first_at, self._loop.time()))
+        self._outcome.set_result(Outcome(result, self._asked_at, self._first_at, clock()))
 
 
 class Callers:
@@ -91,7 +94,7 @@ class Callers:
             caller = await self.connected()
             outcome = await caller.ask(request, asked_at=asked_at, leave_after_events=leave_after_events)
         except OSError:
-            return Outcome(FAILED, asked_at, None, asyncio.get_running_loop().time())
+            return Outcome(FAILED, asked_at, None, clock())
         finally:
             self.busy -= 1
         if outcome.result == COMPLETED:

@@ -12,35 +12,31 @@ from bench.cases import Case, Kind
 from bench.contestants import Contestant
 from bench.flood import flood
 from bench.load import Load, LoadFailed, to_json
-from bench.servers import Server
-from bench.stage import ROOT
+from bench.stage import ROOT, Stage
 
 GRACE_SECONDS = 60.0
 WARM_UP_SECONDS = 1.0
 
 
 def measure(
-    case: Case, contestant: Contestant, upstream: Server, *, seconds: float, round_index: int, folder: Path
+    case: Case, contestant: Contestant, stage: Stage, *, seconds: float, round_index: int
 ) -> dict[str, float]:
     """The figures of one measurement. Raises LoadFailed, BenchFailed."""
     if case.kind is Kind.OPEN:
         # What a process has freed it uses again, so growth only shows in a fresh one.
         contestant.server.restart()
-        warm_up(contestant, folder)
+        warm_up(contestant, stage.folder)
     load = contestant.load(case, seconds=seconds, round_index=round_index)
-    before = _meters(contestant, upstream)
+    before = _meters(contestant, stage)
     began_at = time.monotonic()
-    figures = make_load(load, folder)
+    figures = make_load(load, stage.folder)
     elapsed_seconds = time.monotonic() - began_at
-    cpu, upstream_cpu, load_cpu = (
-        after - earlier for after, earlier in zip(_meters(contestant, upstream), before, strict=True)
-    )
+    after = _meters(contestant, stage)
+    used = {name: (after[name] - before[name]) / elapsed_seconds for name in after}
     figures["rss_bytes"] = processes.rss_bytes(contestant.server.pid)
-    figures["upstream_busy"] = upstream_cpu / elapsed_seconds
-    figures["load_busy"] = load_cpu / elapsed_seconds
-    figures["busy"] = cpu / elapsed_seconds
+    figures |= used
     if figures["requests"] and case.kind is not Kind.OPEN:
-        figures["cpu_us"] = cpu / figures["requests"] * 1e6
+        figures["cpu_us"] = (after["busy"] - before["busy"]) / figures["requests"] * 1e6
     return figures
 
 
@@ -73,11 +69,13 @@ def make_load(load: Load, folder: Path) -> dict[str, float]:
     return figures
 
 
-def _meters(contestant: Contestant, upstream: Server) -> tuple[float, float, float]:
-    """Processor time so far: of the contestant, of the upstream, and of the loads that have ended."""
+def _meters(contestant: Contestant, stage: Stage) -> dict[str, float]:
+    """Processor seconds so far, by who used them."""
     loads = os.times()
-    return (
-        processes.cpu_seconds(contestant.server.pid),
-        processes.cpu_seconds(upstream.pid),
-        loads.children_user + loads.children_system,
-    )
+    is_ours = contestant.server is stage.gateway
+    return {
+        "busy": processes.cpu_seconds(contestant.server.pid),
+        "backstage_busy": sum(map(processes.cpu_seconds, stage.backstage_pids)) if is_ours else 0.0,
+        "upstream_busy": processes.cpu_seconds(stage.upstream.pid),
+        "load_busy": loads.children_user + loads.children_system,
+    }

@@ -158,7 +158,10 @@ def _busy(results: Results) -> Iterator[str]:
     """Whether the upstream or the load was the bottleneck: processors kept busy while measuring."""
     yield "## Who was busy"
     yield ""
-    yield "Processors kept busy by the contestant, the upstream and the load, in hundredths of one."
+    yield (
+        "Processors kept busy by the contestant, by its worker and stores, by the upstream and by the load, "
+        "in hundredths of one."
+    )
     yield ""
     yield _row(["", *(entrant.title for entrant in results.entrants)])
     yield _row(["---", *("--:" for _ in results.entrants)])
@@ -169,7 +172,7 @@ def _busy(results: Results) -> Iterator[str]:
 
 
 def _busy_cell(found: Mapping[str, Spread]) -> str:
-    names = ("busy", "upstream_busy", "load_busy")
+    names = ("busy", "backstage_busy", "upstream_busy", "load_busy")
     if not all(name in found for name in names):
         return "-"
     return " / ".join(f"{found[name].median * 100:.0f}" for name in names)
@@ -185,8 +188,12 @@ def _books(books: Books | None) -> Iterator[str]:
     yield f"- sum of all events: ${books.events_usd:f}; charged in the ledger: ${books.ledger_usd:f}"
     yield f"- counted in Redis: ${books.counted_usd:f}; still held: ${books.held_usd:f}"
     yield (
-        f"- on the upstream's invoice: ${books.invoiced_usd:f}, of which {books.left_calls:,} calls were "
-        "broken off by us when a client left; each may bill a few tokens that were still on their way"
+        f"- on the upstream's invoice: ${books.invoiced_usd:f}, of which ${books.in_flight_usd:f} for tokens "
+        "that were on their way to us when a client left and we broke the call off"
+    )
+    yield (
+        f"- completed requests that are charged otherwise than invoiced: {books.differing:,}; "
+        f"charged without an invoice: {books.uninvoiced:,}"
     )
     yield f"- `manage.py auditledger`: {'no difference' if books.is_ledger_proven else '**differences**'}"
     yield ""

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.books import BudgetWatch, wait_until_dry
 from bench.cases import Case
@@ -67,7 +66,6 @@ def _measure_one(
 ) -> tuple[Measurement, int]:
     is_ours = contestant.server is stage.gateway
     watching = BudgetWatch(stage.environment["REDIS_URL"], stage.counters) if is_ours else nullcontext()
-    folder: Path = stage.folder
     figures: dict[str, float] = {}
     failure = ""
     with watching as watch:
@@ -75,10 +73,9 @@ def _measure_one(
             figures = measure(
                 case,
                 contestant,
-                stage.upstream,
+                stage,
                 seconds=options.seconds,
                 round_index=round_index,
-                folder=folder,
             )
         except (LoadFailed, BenchFailed) as problem:
             failure = str(problem)

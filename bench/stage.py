@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.servers import BenchFailed, Server
@@ -62,7 +62,7 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class MoneyCounter:
     """Where Redis counts what one budget, or the wallet, has spent and holds."""
 
     name: str
@@ -71,16 +71,20 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Everything that runs, and what it takes to call it and to read its books."""
+    """Everything that runs, and what it takes to call it and to read its books.
+
+    `backstage_pids` are worker and stores, which work for Farebox alone.
+    """
 
     folder: Path
     lock_fd: int
     ports: Ports
-    environment: Mapping[str, str]
     upstream: Server
-    gateway: Server | None
-    secrets: tuple[str, ...]
-    counters: tuple[Counter, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    gateway: Server | None = None
+    backstage_pids: tuple[int, ...] = ()
+    secrets: tuple[str, ...] = ()
+    counters: tuple[MoneyCounter, ...] = ()
 
     def log_path(self, name: str) -> Path:
         return self.folder / "log" / f"{name}.log"
@@ -99,21 +103,32 @@ def set_stage(var: Path, ports: Ports, *, rounds: int, has_farebox: bool) -> Ite
         stack.callback(upstream.stop)
         upstream.start()
         if not has_farebox:
-            yield Stage(folder, lock_fd, ports, {}, upstream, None, (), ())
+            yield Stage(folder, lock_fd, ports, upstream)
             return
-        environment = _environment(folder, ports, _start_stores(stack, folder, lock_fd, ports))
+        stores = _start_stores(stack, folder, lock_fd, ports)
+        environment = _environment(folder, ports, stores)
         seeded = _seed(environment, rounds)
         gateway = _gateway(folder, lock_fd, ports.farebox, environment)
         worker = _worker(folder, lock_fd, environment)
         for server in (worker, gateway):
             stack.callback(server.stop)
             server.start()
-        counters = tuple(Counter(told["counter"], told["limit_nano"]) for told in seeded["counters"])
-        secrets = tuple(seeded["secrets"])
-        yield Stage(folder, lock_fd, ports, environment, upstream, gateway, secrets, counters)
+        yield Stage(
+            folder=folder,
+            lock_fd=lock_fd,
+            ports=ports,
+            environment=environment,
+            upstream=upstream,
+            gateway=gateway,
+            backstage_pids=(worker.pid, *(store.process.pid for store in stores)),
+            secrets=tuple(seeded["secrets"]),
+            counters=tuple(MoneyCounter(told["counter"], told["limit_nano"]) for told in seeded["counters"]),
+        )
 
 
-def _start_stores(stack: ExitStack, folder: Path, lock_fd: int, ports: Ports) -> dict[str, str]:
+def _start_stores(
+    stack: ExitStack, folder: Path, lock_fd: int, ports: Ports
+) -> tuple[RunningServer, RunningServer]:
     secrets = load_or_draw(folder / "secret.env")
     postgres = start_postgres(
         folder / "postgres",
@@ -131,20 +146,21 @@ def _start_stores(stack: ExitStack, folder: Path, lock_fd: int, ports: Ports) ->
         inherited_fds=[lock_fd],
     )
     stack.callback(valkey.stop)
-    stores: Mapping[str, RunningServer] = {"DATABASE_URL": postgres, "REDIS_URL": valkey}
-    for store in stores.values():
+    for store in (postgres, valkey):
         store.wait_until_ready()
-    return {name: store.url for name, store in stores.items()}
+    return postgres, valkey
 
 
-def _environment(folder: Path, ports: Ports, stores: Mapping[str, str]) -> dict[str, str]:
+def _environment(folder: Path, ports: Ports, stores: tuple[RunningServer, RunningServer]) -> dict[str, str]:
     """What Farebox's processes are told: nothing of ours, so that a run says what it measured."""
     secrets = load_or_draw(folder / "secret.env")
+    postgres, valkey = stores
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")}
     return {
         **inherited,
         **{name: value for name, value in secrets.items() if name.startswith("FAREBOX_")},
-        **stores,
+        "DATABASE_URL": postgres.url,
+        "REDIS_URL": valkey.url,
         **GATEWAY_SETTINGS,
         "FAREBOX_MODE": "embedded",
         "FAREBOX_VAR_DIR": str(folder),

@@ -7,13 +7,12 @@ import asyncio
 import gc
 import json
 import sys
-import time
 from itertools import count
 
 import uvloop
 
 from bench import processes
-from bench.callers import Caller, Callers, Outcome, figures_of
+from bench.callers import Caller, Callers, Outcome, clock, figures_of
 from bench.cases import Kind
 from bench.load import Load, from_json
 from bench.turns import take_turns
@@ -33,14 +32,14 @@ async def paced(load: Load) -> dict[str, float]:
     A time begins when the stream was due to be asked for, so that a late client does not flatter the
     contestant. Times count once all clients are there.
     """
-    loop, callers, request = asyncio.get_running_loop(), Callers(load.port), load.request()
+    callers, request = Callers(load.port), load.request()
     interval = load.answer_seconds / load.clients
-    begin = loop.time() + LEAD_SECONDS
+    begin = clock() + LEAD_SECONDS
     streams: list[asyncio.Task[Outcome]] = []
     refused = 0
     for number in range(round((load.answer_seconds + load.seconds) / interval)):
         due = begin + number * interval
-        if (wait_seconds := due - loop.time()) > 0:
+        if (wait_seconds := due - clock()) > 0:
             await asyncio.sleep(wait_seconds)
         if callers.busy < MOST_OPEN_FACTOR * load.clients:
             streams.append(asyncio.create_task(callers.stream(request, asked_at=due)))
@@ -50,7 +49,7 @@ async def paced(load: Load) -> dict[str, float]:
     outcomes = [stream.result() for stream in ended]
     full_at = begin + load.answer_seconds
     measured = [outcome for outcome in outcomes if outcome.asked_at >= full_at]
-    figures = figures_of(outcomes, seconds=loop.time() - begin, measured=measured)
+    figures = figures_of(outcomes, seconds=clock() - begin, measured=measured)
     for stream in pending:
         stream.cancel()
     unfinished = len(pending) + refused
@@ -59,34 +58,34 @@ async def paced(load: Load) -> dict[str, float]:
 
 async def leaving(load: Load) -> dict[str, float]:
     """Each client streams one answer after the other; every tenth answer is left midway."""
-    loop, callers, request = asyncio.get_running_loop(), Callers(load.port), load.request()
-    begin, numbers = loop.time(), count(1)
+    callers, request = Callers(load.port), load.request()
+    begin, numbers = clock(), count(1)
     outcomes: list[Outcome] = []
 
     async def one_client() -> None:
-        while loop.time() < begin + load.seconds:
+        while clock() < begin + load.seconds:
             number = next(numbers)
             leave_after_events = 5 + number % 40 if number % LEAVER_EVERY == 0 else None
             outcomes.append(
-                await callers.stream(request, asked_at=loop.time(), leave_after_events=leave_after_events)
+                await callers.stream(request, asked_at=clock(), leave_after_events=leave_after_events)
             )
 
     clients = [asyncio.create_task(one_client()) for _ in range(load.clients)]
     _, pending = await asyncio.wait(clients, timeout=load.seconds + 30)
-    figures = figures_of(outcomes, seconds=loop.time() - begin)
+    figures = figures_of(outcomes, seconds=clock() - begin)
     return figures | {"unfinished": len(pending), "errors": figures["errors"] + len(pending)}
 
 
 async def opened(load: Load) -> dict[str, float]:
     """Open all streams, wait for the first token of each, and see what the contestant has grown by."""
-    loop, callers, request = asyncio.get_running_loop(), Callers(load.port), load.request()
+    callers, request = Callers(load.port), load.request()
     idle_bytes = processes.rss_bytes(load.watched_pid)
-    begin = loop.time()
+    begin = clock()
 
     async def one_stream(number: int) -> Caller:
         await asyncio.sleep(number / OPENINGS_PER_SECOND)
         caller = await callers.connected()
-        outcome = caller.ask(request, asked_at=loop.time())
+        outcome = caller.ask(request, asked_at=clock())
         await asyncio.wait({caller.first_token, outcome}, return_when=asyncio.FIRST_COMPLETED)
         if not caller.first_token.done():
             raise ConnectionError("no token came")
@@ -101,7 +100,7 @@ async def opened(load: Load) -> dict[str, float]:
     open_bytes = processes.rss_bytes(load.watched_pid)
     figures: dict[str, float] = {
         "requests": len(is_open),
-        "seconds": loop.time() - begin,
+        "seconds": clock() - begin,
         "errors": load.clients - len(is_open),
         "idle_rss_bytes": idle_bytes,
         "open_rss_bytes": open_bytes,
@@ -115,7 +114,7 @@ async def opened(load: Load) -> dict[str, float]:
 
 async def turns(load: Load) -> dict[str, float]:
     """One client, one request after the other, on a blocking socket."""
-    return take_turns(load, clock=time.perf_counter)
+    return take_turns(load, clock=clock)
 
 
 LOADS = {Kind.PACED: paced, Kind.LEAVING: leaving, Kind.OPEN: opened, Kind.TURNS: turns}

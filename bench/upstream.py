@@ -21,7 +21,7 @@ from gateway.simulator.script import Script, Step
 
 BACKLOG = 4096
 MAX_REMEMBERED_BODIES = 256
-INVOICE_PATH, HEALTH_PATH = b"/invoice", b"/healthz"
+INVOICE_PATH, LINES_PATH, HEALTH_PATH = b"/invoice", b"/invoice/lines", b"/healthz"
 # In a prompt: send what has no pause in one write. The simulator takes these words for plain text.
 IN_ONE_WRITE = b"[[in one write]]"
 STREAM_HEAD = (
@@ -51,6 +51,7 @@ class Upstream:
     def __init__(self) -> None:
         self._answers: dict[bytes, Answer] = {}
         self._invoice: dict[str, Counter[str]] = {}
+        self._lines: dict[str, tuple[int, int]] = {}
 
     def answer(self, body: bytes) -> Answer:
         """The answer to a chat request. The same bytes are answered from memory."""
@@ -63,15 +64,24 @@ class Upstream:
             answer = self._answers[body] = render(script, is_split=IN_ONE_WRITE not in body)
         return answer
 
-    def bill(self, key: str, outcome: str, *, prompt_tokens: int, completion_tokens: int) -> None:
+    def bill(
+        self, key: str, request_id: str, outcome: str, *, prompt_tokens: int, completion_tokens: int
+    ) -> None:
         """Note one call that has ended; `outcome` is `completed` or `cancelled`."""
+        if request_id:
+            self._lines[request_id] = (prompt_tokens, completion_tokens)
         line = self._invoice.setdefault(key, Counter())
         line[outcome] += 1
         line["prompt_tokens"] += prompt_tokens
         line["completion_tokens"] += completion_tokens
 
     def invoice(self) -> Mapping[str, Mapping[str, int]]:
+        """Sums by key."""
         return self._invoice
+
+    def lines(self) -> Mapping[str, tuple[int, int]]:
+        """Prompt and completion tokens of each call that brought an id of its own."""
+        return self._lines
 
 
 class Connection(asyncio.Protocol):
@@ -118,6 +128,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(name) == 13 and name.lower() == b"authorization":
             self._key = value.decode("latin-1").removeprefix("Bearer ")
+        elif len(name) == 20 and name.lower() == b"x-farebox-request-id":
+            self._request_id = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
@@ -125,13 +137,16 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._url == INVOICE_PATH:
             self._transport.write(whole(orjson.dumps(self._upstream.invoice())))
+        elif self._url == LINES_PATH:
+            self._transport.write(whole(orjson.dumps(self._upstream.lines())))
         elif self._url == HEALTH_PATH:
             self._transport.write(whole(b'{"status":"ok"}'))
         else:
             self._start(self._upstream.answer(b"".join(self._body)))
 
     def _begin(self) -> None:
-        self._url, self._key, self._body = b"", "", []
+        self._url, self._key, self._request_id = b"", "", ""
+        self._body: list[bytes] = []
 
     def _start(self, answer: Answer) -> None:
         self._answer, self._sent, self._tokens = answer, 0, 0
@@ -165,8 +180,13 @@ class Connection(asyncio.Protocol):
 
     def _bill(self, outcome: str) -> None:
         assert self._answer is not None
-        prompt_tokens = self._answer.prompt_tokens
-        self._upstream.bill(self._key, outcome, prompt_tokens=prompt_tokens, completion_tokens=self._tokens)
+        self._upstream.bill(
+            self._key,
+            self._request_id,
+            outcome,
+            prompt_tokens=self._answer.prompt_tokens,
+            completion_tokens=self._tokens,
+        )
 
 
 def render(script: Script, *, is_split: bool) -> Answer:
