@@ -31,6 +31,7 @@ class Caller(asyncio.Protocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._scan: StreamScan | None = None
+        self._first_at: float | None = None
         self.is_connected = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -41,7 +42,8 @@ class Caller(asyncio.Protocol):
         self, request: bytes, *, asked_at: float, leave_after_events: int | None = None
     ) -> asyncio.Future[Outcome]:
         """Send the request; the outcome comes with the end of its answer, or with our leaving."""
-        self._scan, self._asked_at, self._first_at = StreamScan(), asked_at, None
+        self._scan, self._asked_at = StreamScan(), asked_at
+        self._first_at = None
         self._leave_after_events = leave_after_events
         self.first_token: asyncio.Future[None] = self._loop.create_future()
         self._outcome: asyncio.Future[Outcome] = self._loop.create_future()
@@ -118,7 +120,7 @@ def figures_of(
     """Counts over all outcomes, times over the measured ones that completed (default: all)."""
     counts = Counter(outcome.result for outcome in outcomes)
     timed = [
-        outcome
+        (outcome, outcome.first_at)
         for outcome in (outcomes if measured is None else measured)
         if outcome.result == COMPLETED and outcome.first_at is not None
     ]
@@ -128,6 +130,6 @@ def figures_of(
         "per_second": counts[COMPLETED] / seconds,
         "errors": counts[FAILED],
         "left": counts[LEFT],
-        **quantiles_ms(((o.first_at or o.ended_at) - o.asked_at for o in timed), "first"),
-        **quantiles_ms((o.ended_at - o.asked_at for o in timed), "total"),
+        **quantiles_ms((first_at - outcome.asked_at for outcome, first_at in timed), "first"),
+        **quantiles_ms((outcome.ended_at - outcome.asked_at for outcome, _ in timed), "total"),
     }

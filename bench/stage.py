@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.servers import BenchFailed, Server
 from config.embedded import RunningServer, start_postgres, start_valkey
@@ -173,7 +174,7 @@ def _environment(folder: Path, ports: Ports, stores: tuple[RunningServer, Runnin
     }
 
 
-def _seed(environment: Mapping[str, str], rounds: int) -> dict[str, list]:
+def _seed(environment: Mapping[str, str], rounds: int) -> dict[str, Any]:
     run = subprocess.run(
         [sys.executable, "-m", "bench.seed", UPSTREAM_KEY, str(rounds)],
         cwd=ROOT,
@@ -185,7 +186,7 @@ def _seed(environment: Mapping[str, str], rounds: int) -> dict[str, list]:
     )
     if run.returncode != 0:
         raise BenchFailed(f"the tables could not be made:\n{run.stderr.strip()[-2000:]}")
-    seeded: dict[str, list] = json.loads(run.stdout.splitlines()[-1])
+    seeded: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     return seeded
 
 

@@ -8,6 +8,7 @@ import gc
 import json
 import sys
 from itertools import count
+from typing import Any
 
 import uvloop
 
@@ -86,7 +87,8 @@ async def opened(load: Load) -> dict[str, float]:
         await asyncio.sleep(number / OPENINGS_PER_SECOND)
         caller = await callers.connected()
         outcome = caller.ask(request, asked_at=clock())
-        await asyncio.wait({caller.first_token, outcome}, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {caller.first_token, outcome}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if not caller.first_token.done():
             raise ConnectionError("no token came")
         return caller
