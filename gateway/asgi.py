@@ -44,6 +44,11 @@ class GatewayApplication:
         self._other_method = NotFoundConsumer.as_asgi(self._running_plane, is_known_path=True)
         self._paths = {path for _, path in self._routes}
 
+    @property
+    def routes(self) -> frozenset[tuple[str, str]]:
+        """Method and path of everything that is served here; `/{id}` stands for any name."""
+        return frozenset(self._routes)
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             await self._application_for(scope)(scope, receive, send)
