@@ -64,6 +64,8 @@ class LeaseKeeper:
                 await self.renew()
                 if loop.time() >= self._reap_from:
                     await self.reap()
+                else:
+                    await self._redis.call("PING")
             except (RedisAway, hiredis.ReplyError) as exc:
                 logger.warning("leases not renewed", extra={"reason": str(exc)[:200]})
                 # While Redis is away nobody can renew: then whoever lives gets another lease's time.
