@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import contestants, flood, peers
 from bench.books import read_books
-from bench.cases import all_cases, matching
+from bench.cases import chosen
 from bench.contestants import Contestant
 from bench.load import LoadFailed
 from bench.options import Options, read_options
@@ -46,18 +46,22 @@ def main() -> None:
 
 
 def _run(options: Options) -> None:
-    cases = matching(all_cases(is_quick=options.is_quick and not options.cases), options.cases)
+    cases = chosen(options.cases, is_quick=options.is_quick)
     ports = Ports(options.base_port)
     _check_machine(ports)
     VAR.mkdir(parents=True, exist_ok=True)
-    chosen, absent = peers.install(options.only, VAR / "peers", say=_say)
+    installed, absent = peers.install(options.only, VAR / "peers", say=_say)
     _say("Setting the stage.")
     with set_stage(VAR, ports, rounds=options.rounds, has_farebox="farebox" in options.only) as stage:
         started: list[Contestant] = []
         try:
             started += _own(options, stage)
-            for peer in chosen:
-                started.append(peer.start(stage))
+            for peer in installed:
+                try:
+                    started.append(peer.start(stage))
+                except BenchFailed as problem:
+                    absent[peer.name] = str(problem).splitlines()[0]
+                    _say(f"{peer.name} is left out: {problem}")
             tally = run_all(stage, started, cases, options, say=_say)
             _say("Reading the books.")
             books = read_books(stage, overshoot_nano=tally.overshoot_nano) if stage.gateway else None

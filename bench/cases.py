@@ -53,8 +53,8 @@ class Case:
 
 
 def all_cases(*, is_quick: bool) -> tuple[Case, ...]:
-    """Every case in the order in which they run; the quick ones are fewer and shorter."""
-    cases = (
+    """Every case in the order in which they run; for a quick run its streams are shorter."""
+    return (
         *_plain(),
         *_streams(),
         *(_paced(clients, stream_seconds=1.0 if is_quick else 5.0) for clients in (500, 2_000)),
@@ -63,15 +63,20 @@ def all_cases(*, is_quick: bool) -> tuple[Case, ...]:
         *(_open(clients) for clients in (500, 5_000)),
         _budget(),
     )
-    return tuple(case for case in cases if case.is_quick or not is_quick)
 
 
-def matching(cases: tuple[Case, ...], wanted: tuple[str, ...]) -> tuple[Case, ...]:
-    """The cases of these names or beginnings of names; all when none is named. Raises ValueError."""
+def chosen(wanted: tuple[str, ...], *, is_quick: bool) -> tuple[Case, ...]:
+    """The cases of these names or beginnings of names. Raises ValueError.
+
+    When none is named all are meant, or those of a quick run.
+    """
+    cases = all_cases(is_quick=is_quick)
     for name in wanted:
         if not any(_matches(case, name) for case in cases):
             raise ValueError(f"no case is called {name!r}: {', '.join(case.name for case in cases)}")
-    return tuple(case for case in cases if not wanted or any(_matches(case, name) for name in wanted))
+    if not wanted:
+        return tuple(case for case in cases if case.is_quick or not is_quick)
+    return tuple(case for case in cases if any(_matches(case, name) for name in wanted))
 
 
 def _matches(case: Case, name: str) -> bool:

@@ -4,6 +4,7 @@ They run as their documentation says, in one process, without keys, limits or a 
 to the same upstream. What Farebox does beside that is in docs/benchmarks.md.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -19,9 +20,13 @@ from bench.servers import BenchFailed, Server
 from bench.stage import Stage
 
 INSTALL_SECONDS = 1200
-LITELLM_VERSION, PORTKEY_VERSION = "1.106.10", "1.15.2"
+LITELLM_VERSION = "1.106.10"
+PORTKEY_PACKAGES = Path(__file__).with_name("portkey.json")
 LOOPBACK = Path(__file__).with_name("loopback.cjs")
+# It does not start without one; there is no key of its own behind it, since those need its database.
+LITELLM_KEY = "sk-7f0e5d6c2b9a4831bench0c4d9e8f7a6b5"
 LITELLM_SETTINGS = Path(__file__).with_name("litellm.yaml")
+LITELLM_OVERRIDES = Path(__file__).with_name("litellm-overrides.txt")
 NGINX_SETTINGS = Path(__file__).with_name("nginx.conf")
 
 Say = Callable[[str], None]
@@ -32,6 +37,7 @@ Start = Callable[[Stage, Path], Contestant]
 class Peer:
     """A gateway that is installed; `start_in` starts it, its settings written to `folder`."""
 
+    name: str
     folder: Path
     start_in: Start
 
@@ -63,16 +69,17 @@ def install(names: Sequence[str], folder: Path, *, say: Say) -> tuple[list[Peer]
             absent[name] = str(reason)
             say(f"{name} is left out: {reason}")
         else:
-            peers.append(Peer(place, start))
+            peers.append(Peer(name, place, start))
     return peers, absent
 
 
 def _install_litellm(folder: Path, say: Say) -> None:
     if not _is_done(folder, LITELLM_VERSION):
         say(f"Installing LiteLLM {LITELLM_VERSION} into {folder}; this takes minutes.")
-        _run([sys.executable, "-m", "venv", "--clear", str(folder / "venv")], folder)
-        wanted = f"litellm[proxy]=={LITELLM_VERSION}"
-        _run([str(folder / "venv" / "bin" / "python"), "-m", "pip", "install", "--quiet", wanted], folder)
+        uv, place = [sys.executable, "-m", "uv", "--quiet"], str(folder / "venv")
+        _run([*uv, "venv", "--clear", "--python", sys.executable, place], folder)
+        chosen = ["--python", place, "--override", str(LITELLM_OVERRIDES)]
+        _run([*uv, "pip", "install", *chosen, f"litellm[proxy]=={LITELLM_VERSION}"], folder)
         _mark_done(folder, LITELLM_VERSION)
 
 
@@ -89,13 +96,19 @@ def _start_litellm(stage: Stage, folder: Path) -> Contestant:
         port,
         ready_path="/health/liveliness",
         # It would ask the network for prices otherwise.
-        variables={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "NO_DOCS": "True"},
+        variables={
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_LOG": "ERROR",
+            "LITELLM_MASTER_KEY": LITELLM_KEY,
+            "NO_DOCS": "True",
+        },
     )
     return Contestant(
         name="litellm",
         title="LiteLLM's proxy, bare",
         server=server,
         upstream_key="litellm",
+        headers={"Authorization": f"Bearer {LITELLM_KEY}"},
         version=LITELLM_VERSION,
     )
 
@@ -103,14 +116,16 @@ def _start_litellm(stage: Stage, folder: Path) -> Contestant:
 def _install_portkey(folder: Path, say: Say) -> None:
     if shutil.which("npm") is None:
         raise NotInstalled("npm is missing; apt-get install npm")
-    if not _is_done(folder, PORTKEY_VERSION):
-        say(f"Installing Portkey's gateway {PORTKEY_VERSION} into {folder}.")
-        package = f"@portkey-ai/gateway@{PORTKEY_VERSION}"
-        _run(
-            ["npm", "install", "--ignore-scripts", "--no-fund", "--no-audit", "--prefix", ".", package],
-            folder,
-        )
-        _mark_done(folder, PORTKEY_VERSION)
+    if not _is_done(folder, version := _portkey_version()):
+        say(f"Installing Portkey's gateway {version} into {folder}.")
+        shutil.copyfile(PORTKEY_PACKAGES, folder / "package.json")
+        _run(["npm", "install", "--ignore-scripts", "--no-fund", "--no-audit", "--prefix", "."], folder)
+        _mark_done(folder, version)
+
+
+def _portkey_version() -> str:
+    version: str = json.loads(PORTKEY_PACKAGES.read_text())["dependencies"]["@portkey-ai/gateway"]
+    return version
 
 
 def _start_portkey(stage: Stage, folder: Path) -> Contestant:
@@ -134,7 +149,7 @@ def _start_portkey(stage: Stage, folder: Path) -> Contestant:
             "x-portkey-provider": "openai",
             "x-portkey-custom-host": f"http://127.0.0.1:{stage.ports.upstream}/v1",
         },
-        version=PORTKEY_VERSION,
+        version=_portkey_version(),
     )
 
 
