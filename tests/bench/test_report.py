@@ -68,7 +68,7 @@ def test_a_cell_is_the_median_with_its_range():
 
 
 def test_a_range_that_rounds_to_nothing_is_left_out():
-    assert cell(Spread(1.204, 1.201, 1.196), Column("p50 ms", "total_p50_ms", 2)) == "1.20"
+    assert cell(Spread(1.201, 1.196, 1.204), Column("p50 ms", "total_p50_ms", 2)) == "1.20"
 
 
 def test_a_figure_that_was_not_measured_is_a_dash():
