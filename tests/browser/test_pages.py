@@ -7,9 +7,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from django.db import transaction
 from django.utils import timezone
 from playwright.async_api import Page, expect
 
+from billing.ledger import Transfer, TransferKind, charge_legs, post_transfers
 from billing.models import UsageEvent
 from tests.browser.conftest import NARROW, WIDE, Open
 from tests.house import Process, Team, apart, chat
@@ -35,6 +37,7 @@ PAGES_OF_MEMBERS = {
     "new key": "/o/{slug}/keys/new/",
     "first key": "/o/{slug}/welcome/",
     "projects": "/o/{slug}/projects/",
+    "limits": "/o/{slug}/settings/limits/",
     "new project": "/o/{slug}/projects/new/",
     "providers": "/o/{slug}/providers/",
     "ledger": "/o/{slug}/ledger/",
@@ -53,7 +56,7 @@ def busy(team: Team) -> Team:
     """A team with a day of requests of every ending, some with names as long as they get."""
     now = timezone.now()
     endings = UsageEvent.Ending.values
-    UsageEvent.objects.bulk_create(
+    events = UsageEvent.objects.bulk_create(
         UsageEvent(
             id=uuid4(),
             occurred_at=now - timedelta(minutes=20 * number),
@@ -84,7 +87,20 @@ def busy(team: Team) -> Team:
         for number in range(1, 66)
         for ending in [endings[number % len(endings)]]
     )
+    with transaction.atomic():
+        post_transfers([_charge(event) for event in events])
     return team
+
+
+def _charge(event: UsageEvent) -> Transfer:
+    return Transfer(
+        id=event.id,
+        organization_id=event.organization_id,
+        kind=TransferKind.CHARGE,
+        legs=charge_legs(charge_usd=event.charge_usd, cost_usd=event.cost_usd),
+        occurred_at=event.occurred_at,
+        description=f"{event.provider}/{event.model}",
+    )
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
