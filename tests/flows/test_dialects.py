@@ -265,6 +265,19 @@ async def test_who_is_too_fast_is_told_when_to_come_back(mount: str, gateway: Pr
     assert answer.error["details"]["dimension"] == "requests"
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_what_is_dropped_is_named(*, is_stream: bool, gateway: Process, team: Team) -> None:
+    body = chat("dear@fake", reasoning_effort="low", temperature=1, stream=is_stream)
+
+    answer = await call(gateway, team.key, body)
+    strict = await call(gateway, team.key, body | {"drop_params": False})
+
+    last = answer.chunks[-1] if is_stream else answer.json
+    assert last["extra_fields"]["dropped_params"] == ["reasoning_effort"]
+    assert (strict.status, strict.error["code"]) == (400, "unsupported_parameter")
+    assert strict.error["param"] == "reasoning_effort"
+
+
 async def test_headers_of_the_provider_do_not_reach_the_client(gateway: Process, team: Team) -> None:
     answer = await call(gateway, team.key, chat("echo@fake", "[[cookie]]"))
 

@@ -95,22 +95,6 @@ async def test_what_takes_longer_than_the_drain_time_is_cut_told_and_settled(
     assert sum(event.charge_usd for event in events) == await apart(team.charged_usd)
 
 
-async def test_a_client_that_reads_nothing_does_not_keep_the_process(
-    house: House, worker: Process, team: Team
-) -> None:
-    gateway = await asyncio.to_thread(house.start_gateway, FAREBOX_DRAIN_TIMEOUT_SECONDS="0.5")
-    flood = chat("long@fake", "[[overrun 200000]] [[pace 0]]", stream=True)
-    async with raw_request(gateway.url, flood, key=team.key) as stream:
-        await stream.read_head()
-        stream.writer.transport.pause_reading()
-        status = await asyncio.to_thread(gateway.stop)
-
-    assert status in ORDERLY
-    event = await apart(team.only_event)
-    assert (event.ending, event.output_tokens > 0) == ("cut", True)
-    assert await apart(held_nano, team) == 0
-
-
 @pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
 async def test_what_redis_did_not_take_lies_on_disk_for_the_next_process(
     house: House, own_redis: OwnRedis, team: Team, tmp_path: Path, *, is_killed: bool

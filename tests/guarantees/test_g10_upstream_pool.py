@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,10 @@ SPARE_DESCRIPTORS = 4
 GROWTH = 1.10
 # Clients with a smaller chance leave before they have read the head of their answer.
 ANSWERED = 0.2
+SILENT = 3
+# About 25 MB each, more than the buffers of a connection hold.
+FLOOD = chat("echo@fake", "[[overrun 100000]]", stream=True)
+FLOOD_KIB = 25_000
 STREAM = chat("slow@fake", "[[tokens 500]] [[pace 10]]", stream=True)
 WHOLE = chat("echo@fake", "[[delay 2000]]")
 
@@ -65,6 +70,28 @@ async def test_each_of_them_is_closed_at_the_provider_and_settled_once(
     await soon(are_closed, "the provider to see every client leave")
     assert {event.ending for event in events} == {"client_left"}
     assert sum(event.charge_usd for event in events) == await apart(team.charged_usd) > 0
+
+
+async def test_a_client_that_reads_nothing_costs_no_memory_and_is_cut(
+    house: House, worker: Process, team: Team
+) -> None:
+    gateway = await asyncio.to_thread(house.start_gateway, FAREBOX_WRITE_STALL_TIMEOUT_SECONDS="1")
+    await call(gateway, team.key, chat("echo@fake", stream=True))
+    memory_before = await asyncio.to_thread(resident_kib, gateway)
+
+    async with AsyncExitStack() as stack:
+        for _ in range(SILENT):
+            stream = await stack.enter_async_context(raw_request(gateway.url, FLOOD, key=team.key))
+            await stream.read_head()
+            stream.writer.transport.pause_reading()
+        events = await apart(team.wait_for_events, 1 + SILENT)
+        memory_after = await asyncio.to_thread(resident_kib, gateway)
+
+    cut = [event for event in events if event.ending == "cut"]
+    assert [event.error_code for event in cut] == ["request_timeout"] * SILENT
+    assert {event.output_tokens > 0 for event in cut} == {True}
+    assert memory_after - memory_before < SILENT * FLOOD_KIB / 5
+    assert sum(event.charge_usd for event in events) == await apart(team.charged_usd)
 
 
 async def cancel(gateway: Process, team: Team, count: int, *, earliest: float = 0.0) -> None:
