@@ -29,7 +29,7 @@ from config.layout import Refused
 from config.ports import is_port_free
 
 VAR = ROOT / "var" / "bench"
-REPORT, PLOT = "report.md", "plot.svg"
+REPORT, PLOT, PROFILE = "report.md", "plot.svg", "profile.md"
 PUBLISHED_REPORT, PUBLISHED_PLOT = "benchmarks-run.md", "benchmarks-run.svg"
 
 
@@ -52,7 +52,9 @@ def _run(options: Options) -> None:
     VAR.mkdir(parents=True, exist_ok=True)
     installed, absent = peers.install(options.only, VAR / "peers", say=_say)
     _say("Setting the stage.")
-    with set_stage(VAR, ports, rounds=options.rounds, has_farebox="farebox" in options.only) as stage:
+    profile = VAR / PROFILE if options.is_profiled else None
+    has_farebox = "farebox" in options.only
+    with set_stage(VAR, ports, rounds=options.rounds, has_farebox=has_farebox, profile=profile) as stage:
         started: list[Contestant] = []
         try:
             started += _own(options, stage)

@@ -20,6 +20,7 @@ class Options:
     cases: tuple[str, ...] = ()
     is_quick: bool = False
     is_published: bool = False
+    is_profiled: bool = False
 
 
 FULL = Options()
@@ -47,7 +48,10 @@ def read_options(arguments: Sequence[str]) -> Options:
         parser.error(f"--rounds takes 1 to {MAX_ROUNDS}, --seconds at least 1, --limit-seconds more than 0")
     if not 1024 <= options.base_port <= 65_000:
         parser.error(f"--base-port must be between 1024 and 65000, got {options.base_port}")
-    return replace(options, is_published=given.publish)
+    if given.profile and given.publish:
+        parser.error("--profile slows the gateway down, so its figures are not published")
+    only = ("farebox",) if given.profile else options.only
+    return replace(options, only=only, is_published=given.publish, is_profiled=given.profile)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--cases", help="cases, by commas: whole names (plain-32) or their beginnings (plain,stream)")
     add("--base-port", type=int, help=f"first of ten ports in a row (default {FULL.base_port})")
     add("--limit-seconds", type=float, help="no measurement begins later than this")
+    add(
+        "--profile", action="store_true", help="Farebox alone; where its time goes is in var/bench/profile.md"
+    )
     add("--publish", action="store_true", help="also write docs/benchmarks-run.md and its plot")
     return parser
 

@@ -1,6 +1,7 @@
-"""The plot of a run as SVG: one panel for each figure, one bar for each contestant. Pure.
+"""The plot of a run as SVG: one panel for each figure, one bar for each gateway. Pure.
 
-Ink and frame follow the reader's light or dark page; whiskers span the rounds.
+The yardsticks, direct and nginx, are in the tables alone: beside them no gateway's bar would be seen.
+Ink follows the reader's light or dark page; whiskers span the rounds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from bench.results import Results
 WIDTH, PADDING = 880, 20
 LABEL_WIDTH, VALUE_WIDTH = 190, 110
 BAR_HEIGHT, BAR_GAP, TITLE_HEIGHT, PANEL_GAP = 16, 8, 34, 18
+YARDSTICKS = ("direct", "nginx")
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2430 }
 .title { font-weight: 600 }
@@ -76,13 +78,9 @@ def _bars(results: Results, panel: Panel) -> list[Bar]:
     found = [
         (entrant.name, entrant.title, results.spreads_of(panel.case, entrant.name).get(panel.figure))
         for entrant in results.entrants
+        if entrant.name not in YARDSTICKS
     ]
-    is_added = panel.figure.startswith("added_")
-    return [
-        (name, title, spread)
-        for name, title, spread in found
-        if spread is not None and not (is_added and name == "direct")
-    ]
+    return [(name, title, spread) for name, title, spread in found if spread is not None]
 
 
 def _panel(panel: Panel, bars: Sequence[Bar], top: float) -> Iterator[str]:

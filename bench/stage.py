@@ -92,8 +92,13 @@ class Stage:
 
 
 @contextmanager
-def set_stage(var: Path, ports: Ports, *, rounds: int, has_farebox: bool) -> Iterator[Stage]:
-    """The stage while the block runs; its data is new, its logs stay. Raises BenchFailed, StartFailed."""
+def set_stage(
+    var: Path, ports: Ports, *, rounds: int, has_farebox: bool, profile: Path | None = None
+) -> Iterator[Stage]:
+    """The stage while the block runs; its data is new, its logs stay. Raises BenchFailed, StartFailed.
+
+    With `profile` the gateway is sampled, and writes there where its time went when it ends.
+    """
     folder = var / "stage"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with occupy(folder) as lock_fd, ExitStack() as stack:
@@ -110,6 +115,8 @@ def set_stage(var: Path, ports: Ports, *, rounds: int, has_farebox: bool) -> Ite
         environment = _environment(folder, ports, stores)
         seeded = _seed(environment, rounds)
         gateway = _gateway(folder, lock_fd, ports.farebox, environment)
+        if profile is not None:
+            gateway.command = [sys.executable, "-m", "bench.profiled", str(profile), *gateway.command[3:]]
         worker = _worker(folder, lock_fd, environment)
         for server in (worker, gateway):
             stack.callback(server.stop)
