@@ -79,6 +79,12 @@ class HttpConsumer:
         """Answer the request with `send_headers` and `send_body`."""
         raise NotImplementedError
 
+    @property
+    def client_request_id(self) -> str:
+        """The client's own id if it is fit to be repeated in a header, else nothing."""
+        text = _text(self.headers.get(b"x-request-id", b""))
+        return text if 0 < len(text) <= MAX_REQUEST_ID_CHARACTERS else ""
+
     async def refuse(self, error: GatewayError) -> None:
         """Answer a request that cannot even be read; the body may still be on its way."""
         raise NotImplementedError
@@ -185,7 +191,7 @@ class ChatCompletionConsumer(HttpConsumer):
         if self._trace is None:
             self._trace = Trace(
                 route=self._route,
-                client_request_id=_request_id(self.headers.get(b"x-request-id", b"")),
+                client_request_id=self.client_request_id,
                 user_agent=_text(self.headers.get(b"x-agent") or self.headers.get(b"user-agent", b"")),
                 source=_text(self.headers.get(b"x-source") or self.headers.get(b"http-referer", b"")),
             )
@@ -196,12 +202,6 @@ class ChatCompletionConsumer(HttpConsumer):
         content_type = self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if content_type not in JSON_TYPES:
             raise UnsupportedMediaType("Content-Type must be application/json.")
-
-
-def _request_id(value: bytes) -> str:
-    """The client's own id if it is fit to be repeated in a header, else nothing."""
-    text = _text(value)
-    return text if 0 < len(text) <= MAX_REQUEST_ID_CHARACTERS else ""
 
 
 def _text(value: bytes) -> str:

@@ -41,6 +41,7 @@ class ListingConsumer(HttpConsumer):
     def __init__(self, plane: Plane, *, mount: str) -> None:
         super().__init__(plane)
         self._dialect = DIALECTS[mount]
+        self._request_id = new_request_id()
 
     async def handle(self, body: bytes) -> None:
         try:
@@ -50,7 +51,7 @@ class ListingConsumer(HttpConsumer):
             await self.refuse(error)
             await self.send_body(b"")
             return
-        await self._send_json(200, [], orjson.dumps(content))
+        await self._send_json(200, [(b"x-request-id", self._shown_id.encode())], orjson.dumps(content))
         await self.send_body(b"")
 
     async def content(self, policy: Policy) -> Any:
@@ -58,10 +59,14 @@ class ListingConsumer(HttpConsumer):
         raise NotImplementedError
 
     async def refuse(self, error: GatewayError) -> None:
-        request_id = str(new_request_id())
-        failure = render_failure(error, dialect=self._dialect, event_id=request_id, request_id=request_id)
+        event_id, shown_id = str(self._request_id), self._shown_id
+        failure = render_failure(error, dialect=self._dialect, event_id=event_id, request_id=shown_id)
         headers = [(name.encode(), value.encode()) for name, value in failure.headers.items()]
         await self._send_json(failure.status, headers, failure.body)
+
+    @property
+    def _shown_id(self) -> str:
+        return self.client_request_id or str(self._request_id)
 
     @property
     def query(self) -> dict[str, str]:

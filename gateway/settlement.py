@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 SETTLED_MARK_MS = 120_000
 RESENDS_PER_ROUND = 500
+# With so many waiting, refusals are no longer kept: while Redis is away every call is one.
+FORGIVEN_FROM = 10_000
 
 Identity = tuple[UUID, bool]
 
@@ -47,6 +49,11 @@ class Settlement:
     counted_nano: int
     charge_nano: int
     tokens: int
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether a provider may have been asked; what was only turned away costs nobody anything."""
+        return self.checks is not None and self.event != b""
 
     @property
     def identity(self) -> Identity:
@@ -211,7 +218,9 @@ class Settler:
     def _keep_for_later(self, settlement: Settlement, failure: BaseException) -> None:
         if not isinstance(failure, RedisAway):
             logger.error("settlement refused by redis", extra={"reason": str(failure)[:200]})
+        if not settlement.is_owed and len(self._undelivered) >= FORGIVEN_FROM:
+            return
         self._undelivered[settlement.identity] = settlement
-        if settlement.identity not in self._on_disk:
+        if settlement.is_owed and settlement.identity not in self._on_disk:
             self._on_disk.add(settlement.identity)
             self._spool.keep([settlement.to_line()])
