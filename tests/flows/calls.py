@@ -79,6 +79,12 @@ async def send(
     return Reply(answer.status_code, answer.headers, answer.content)
 
 
+async def is_at_rest(gateway: Process) -> bool:
+    """Whether nothing runs in this process, and all that ended is settled."""
+    metrics = (await get(gateway, "", "/metrics")).body.decode()
+    return "farebox_running_requests 0.0" in metrics and "farebox_unsettled 0.0" in metrics
+
+
 async def soon(condition: Callable[[], Awaitable[Any]], what: str) -> None:
     """Return once the condition holds; it is asked again and again for WAIT_SECONDS."""
     deadline = time.monotonic() + WAIT_SECONDS

@@ -162,6 +162,15 @@ async def test_nothing_is_listed_without_a_key(path: str, gateway: Process, team
     assert (answer.status, answer.error["code"]) == (401, "invalid_api_key")
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/nothing", "/v0/credits", "/v0/endpoints"])
+async def test_each_answer_has_a_request_id(path: str, gateway: Process, team: Team) -> None:
+    named = await get(gateway, team.key, path, x_request_id="my-own-42")
+    unnamed = await get(gateway, team.key, path)
+
+    assert named.headers["x-request-id"] == "my-own-42"
+    assert len(unnamed.headers["x-request-id"]) == 36
+
+
 async def test_credits_are_what_is_left_of_the_organizations(gateway: Process, team: Team) -> None:
     before = await get(gateway, team.key, "/v0/credits")
     await call(gateway, team.key, chat("echo@fake"))

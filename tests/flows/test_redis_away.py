@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from billing.money import nano_to_usd
-from tests.flows.calls import call, get, soon
+from tests.flows.calls import call, get, is_at_rest, soon
 from tests.flows.own_redis import OwnRedis
 from tests.guarantees.books import priced
 from tests.house import House, Process, Team, apart, chat
@@ -41,16 +41,19 @@ def start(house: House, own_redis: OwnRedis, tmp_path: Path) -> Any:
 
 
 async def test_a_call_is_refused_at_once_and_told_to_come_back(
-    house: House, start: Any, own_redis: OwnRedis, team: Team
+    house: House, start: Any, own_redis: OwnRedis, team: Team, tmp_path: Path
 ) -> None:
     gateway = start(**IMPATIENT)
     before = await call(gateway, team.key, chat("echo@fake"))
+    await soon(lambda: is_at_rest(gateway), "the first call to be settled")
 
     own_redis.pause()
     refused = [await call(gateway, team.key, chat("echo@fake")) for _ in range(9)]
+    on_disk = await asyncio.to_thread(lambda: list((tmp_path / "spool").rglob("*")))
     own_redis.resume()
 
     assert before.status == 200
+    assert on_disk == []
     assert {answer.status for answer in refused} == {503}
     assert {answer.error["code"] for answer in refused} == {"temporarily_unavailable"}
     assert {answer.error["details"]["reason"] for answer in refused} == {"limits_unavailable"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.calls import call, get, soon
+from tests.flows.calls import call, is_at_rest, soon
 from tests.house import House, Process, Team, apart, chat
 from tests.stream_client import raw_request
 
@@ -110,11 +110,6 @@ async def cancel(gateway: Process, team: Team, count: int, *, earliest: float = 
             await stream.read_events(events if chance > 0.4 else 0)
 
     await asyncio.gather(*(one(*plan) for plan in plans))
-
-
-async def is_at_rest(gateway: Process) -> bool:
-    metrics = (await get(gateway, "", "/metrics")).body.decode()
-    return "farebox_running_requests 0.0" in metrics and "farebox_unsettled 0.0" in metrics
 
 
 async def has_at_most(gateway: Process, count: int) -> bool:
