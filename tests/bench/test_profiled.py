@@ -7,12 +7,9 @@ from tests.architecture.source import ROOT
 
 
 def test_functions_and_modules_are_shares_of_all_samples():
-    own = {
-        ("gateway/meter.py", "Meter.read"): 30,
-        ("gateway/meter.py", "Meter._count"): 10,
-        ("uuid.py", "f"): 60,
-    }
-    below = {**own, ("gateway/meter.py", "Meter.read"): 40}
+    read, count, parse = ("gateway/meter.py", "read"), ("gateway/meter.py", "count"), ("uuid.py", "parse")
+    own = {read: 30, count: 10, parse: 60}
+    below = {**own, read: 40}
 
     lines = render(own, below).splitlines()
 
