@@ -28,7 +28,7 @@ from billing.pricing import cost_of
 from billing.usage import TokenUsage
 
 WATCH_SECONDS = 0.05
-DRY_SECONDS = 180.0
+SETTLED_SECONDS = 180.0
 POLL_SECONDS = 0.1
 AUDIT_SECONDS = 300
 REDIS_TIMEOUT_SECONDS = 10.0
@@ -120,12 +120,12 @@ def money(client: "redis.Redis", counters: Sequence[MoneyCounter]) -> list[tuple
         return [(int(spent or 0), int(held or 0)) for spent, held in pipe.execute()]
 
 
-def wait_until_dry(redis_url: str) -> bool:
-    """Wait until the worker has ingested every event; False when it takes too long."""
-    deadline = time.monotonic() + DRY_SECONDS
-    with closing(_client(redis_url)) as client:
+def wait_until_settled(stage: Stage) -> bool:
+    """Wait until nothing is held and the worker has ingested every event; False when it takes too long."""
+    deadline = time.monotonic() + SETTLED_SECONDS
+    with closing(_client(stage.environment["REDIS_URL"])) as client:
         streams = list(client.scan_iter(STREAM_PATTERN, count=1000))
-        while any(client.xlen(stream) for stream in streams):
+        while any(held for _, held in money(client, stage.counters)) or any(map(client.xlen, streams)):
             if time.monotonic() > deadline:
                 return False
             time.sleep(POLL_SECONDS)
@@ -134,7 +134,7 @@ def wait_until_dry(redis_url: str) -> bool:
 
 def read_books(stage: Stage, *, overshoot_nano: int) -> Books:
     """All books once every event is ingested. Raises what PostgreSQL and Redis raise."""
-    wait_until_dry(stage.environment["REDIS_URL"])
+    wait_until_settled(stage)
     lines = _ask_upstream(stage, "/invoice/lines")
     with psycopg.connect(stage.environment["DATABASE_URL"]) as connection:
         matched = match(connection.execute(EVENTS_SQL), lines)

@@ -41,12 +41,14 @@ def flood(load: Load, folder: Path) -> dict[str, float]:
 def parse_report(output: str, complaints: str = "") -> dict[str, float]:
     """Our line in wrk's report as figures; an answer that is not 2xx or 3xx is an error.
 
-    Raises LoadFailed when the line is not there.
+    Raises LoadFailed when the line is not there, or not one answer came.
     """
     lines = [line for line in output.splitlines() if line.startswith("{")]
     if not lines:
         raise LoadFailed(f"wrk gave no figures: {(complaints or output).strip()[-300:]}")
     told = json.loads(lines[-1])
+    if told["answers"] == 0:
+        raise LoadFailed("not one answer came")
     completed, seconds = told["answers"] - told["refused"], told["duration_us"] / 1e6
     figures = {
         "requests": completed,

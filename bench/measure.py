@@ -16,6 +16,7 @@ from bench.stage import ROOT, Stage
 
 GRACE_SECONDS = 60.0
 WARM_UP_SECONDS = 1.0
+IDLE_STEP_SECONDS, IDLE_SHARE, IDLE_TIMEOUT_SECONDS = 0.25, 0.1, 30.0
 
 
 def measure(
@@ -45,6 +46,16 @@ def warm_up(contestant: Contestant, folder: Path) -> None:
     for model in ("echo", "fifty-two"):
         case = Case(name="warm-up", title="warm-up", kind=Kind.FLOOD, clients=8, model=model)
         make_load(contestant.load(case, seconds=WARM_UP_SECONDS, round_index=0), folder)
+
+
+def wait_until_idle(contestant: Contestant) -> None:
+    """Let it finish what the last case has left it, such as thousands of streams whose clients are gone."""
+    deadline = time.monotonic() + IDLE_TIMEOUT_SECONDS
+    busy_share = 1.0
+    while busy_share > IDLE_SHARE and time.monotonic() < deadline:
+        before = processes.cpu_seconds(contestant.server.pid)
+        time.sleep(IDLE_STEP_SECONDS)
+        busy_share = (processes.cpu_seconds(contestant.server.pid) - before) / IDLE_STEP_SECONDS
 
 
 def make_load(load: Load, folder: Path) -> dict[str, float]:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from bench.books import BudgetWatch, wait_until_dry
+from bench.books import BudgetWatch, wait_until_settled
 from bench.cases import Case
 from bench.contestants import Contestant
 from bench.load import LoadFailed
-from bench.measure import measure, warm_up
+from bench.measure import measure, wait_until_idle, warm_up
 from bench.options import Options
 from bench.results import Measurement
 from bench.servers import BenchFailed
@@ -82,9 +82,10 @@ def _measure_one(
     if case.is_budget and figures:
         # To be refused is what the case is about.
         figures["errors"] -= figures["refused"]
+    # What is left to do must not fall into the next contestant's time.
+    wait_until_idle(contestant)
     if is_ours:
-        # The worker's work must not fall into the next contestant's time.
-        wait_until_dry(stage.environment["REDIS_URL"])
+        wait_until_settled(stage)
     overshoot_nano = watch.overshoot_nano if watch is not None else 0
     return Measurement(case.name, contestant.name, round_index, figures, failure), overshoot_nano
 

@@ -28,8 +28,8 @@ from gateway.services import connect_provider, issue_key  # noqa: E402
 
 CREDIT_USD = Decimal(1_000_000)
 BUDGET_USD = Decimal(900_000)
-# Some 2,000 requests of the case `budget`, of which every round has a key of its own.
-SMALL_BUDGET_USD = Decimal("0.042")
+# 500 requests of the case `budget`, of which every round has a key of its own.
+SMALL_BUDGET_USD = Decimal("0.0105")
 # Limits that are counted for each request and never reached.
 REQUESTS_PER_MINUTE = 100_000_000
 TOKENS_PER_MINUTE = 100_000_000_000

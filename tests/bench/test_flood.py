@@ -44,6 +44,15 @@ def test_a_report_without_figures_says_what_wrk_complained_about():
         parse_report("", "unable to connect to 127.0.0.1:1 Connection refused")
 
 
+def test_no_answer_at_all_is_no_measurement():
+    told = (
+        '{"answers":0,"duration_us":1000000,"refused":0,"broken":0,"late":0,"p50_us":0,"p95_us":0,"p99_us":0}'
+    )
+
+    with pytest.raises(LoadFailed, match="not one answer came"):
+        parse_report(told)
+
+
 def test_a_load_reaches_the_clients_unchanged():
     load = Load(
         kind="paced",
