@@ -18,7 +18,7 @@ from config.layout import Layout
 from config.ports import free_port
 
 # Less than the time after which the supervisor kills, so that what runs can end in order.
-DRAIN_SECONDS = 4
+DRAIN_SECONDS = 3
 # Who signs up on a bare machine has nobody to pay: the simulator's tokens are to be spent.
 STARTING_CREDIT_USD = 5
 
@@ -73,7 +73,9 @@ def children_environment(
 
 def app_children(layout: Layout, environment: Mapping[str, str], *, lock_fd: int) -> tuple[Child, ...]:
     """Gateway with the pages, worker with its scheduler, and simulator."""
-    serve = ["--host", "127.0.0.1", "--no-access-log", "--timeout-graceful-shutdown", str(DRAIN_SECONDS)]
+    # A second more than the drain: first we cut what still runs and tell its client, then the server does.
+    graceful = ["--timeout-graceful-shutdown", str(DRAIN_SECONDS + 1)]
+    serve = ["--host", "127.0.0.1", "--no-access-log", *graceful]
     schedule = str(layout.var / "beat-schedule")
     commands = {
         "gateway": ["uvicorn", "config.asgi:application", "--port", str(layout.port), *serve],
