@@ -53,6 +53,8 @@ class Process:
 
     child: subprocess.Popen[bytes]
     url: str = ""
+    is_group: bool = False
+    """Whether it leads a group of its own: a worker's beat is a process that outlives a killed worker."""
 
     @property
     def is_running(self) -> bool:
@@ -60,8 +62,15 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL: no clean-up code runs."""
+        if self.is_group:
+            self.end_group()
         self.child.kill()
         self.child.wait(STOP_SECONDS)
+
+    def end_group(self) -> None:
+        """SIGKILL whatever is left of its group."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
 
     def stop(self) -> int:
         """SIGTERM, and the exit status."""
@@ -112,9 +121,14 @@ class House:
         command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "-B", "-P", "threads"]
         options = ["-c", "2", "-l", "warning", "-s", str(schedule), "--without-gossip", "--without-mingle"]
         child = subprocess.Popen(
-            [*command, *options], cwd=ROOT, env=self._environment("", environment), stdout=log, stderr=log
+            [*command, *options],
+            cwd=ROOT,
+            env=self._environment("", environment),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
-        process = Process(child)
+        process = Process(child, is_group=True)
         self.processes.append(process)
         return process
 
@@ -128,6 +142,8 @@ class House:
                 process.child.wait(STOP_SECONDS)
             if process.is_running:
                 process.kill()
+            if process.is_group:
+                process.end_group()
 
     def invoice(self, **filters: str) -> list[dict[str, Any]]:
         """What the provider would bill: its own book, by request."""
