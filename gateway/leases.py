@@ -50,11 +50,6 @@ class LeaseKeeper:
     def forget(self, hold: Hold) -> None:
         self._running.pop(hold.request_id, None)
 
-    @property
-    def running(self) -> int:
-        """Admitted requests of this process that have not ended."""
-        return len(self._running)
-
     async def run(self) -> None:
         """Renew and reap, for ever."""
         loop = asyncio.get_running_loop()

@@ -1,6 +1,7 @@
 """G4: when the client leaves, the upstream call is closed, and what was used is settled once."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -52,10 +53,12 @@ async def test_what_was_used_is_settled_once_and_the_provider_sees_us_leave(
 
     async with raw_request(gateway.url, body, key=team.key, x_request_id="leaver") as stream:
         await leave(stream)
+        left_at = time.time()
 
     event = await apart(team.only_event)
     (billed,) = await apart(house.invoice, client_request_id=str(event.id))
     assert (event.ending, event.status) == ("client_left", 499)
+    assert billed["ended_at"] - left_at < CLOSED_WITHIN_SECONDS
     # Nobody but the provider can count what the schema of a tool adds to its prompt; this one adds nothing.
     assert event.input_tokens == billed["prompt_tokens"] or (moment == "tool call" and event.is_estimated)
     assert abs(event.output_tokens - billed["completion_tokens"]) <= 1
@@ -85,6 +88,7 @@ async def test_a_client_that_leaves_a_buffered_call_ends_the_upstream_call(
     async with raw_request(gateway.url, body, key=team.key) as stream:
         await asyncio.sleep(0.3)
         del stream
+        left_at = time.time()
 
     event = await apart(team.only_event)
     assert event.ending == "client_left"
@@ -95,3 +99,4 @@ async def test_a_client_that_leaves_a_buffered_call_ends_the_upstream_call(
 
     (cancelled,) = await apart(eventually, noticed, "the simulator's note of the cancellation")
     assert cancelled["completion_tokens"] == 0
+    assert cancelled["ended_at"] - left_at < CLOSED_WITHIN_SECONDS
