@@ -210,7 +210,7 @@ class Settler:
         self._under_way.pop(settlement.identity, None)
         if failure is not None:
             self._keep_for_later(settlement, failure)
-        elif not self._under_way and not self._undelivered:
+        if not self._under_way and not self._undelivered:
             self._all_delivered.set()
             self._spool.forget()
             self._on_disk.clear()
