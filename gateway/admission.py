@@ -34,19 +34,32 @@ admission_script = Script(files("gateway").joinpath("admission.lua").read_text()
 
 Rebuild = Callable[[MoneyCounter], Awaitable[None]]
 Release = Callable[[Hold], None]
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The clock of budgets' periods."""
+    return datetime.now(UTC)
 
 
 class Admission:
     """Asks Redis, and turns its refusals into errors that say what is left and when to come back."""
 
     def __init__(
-        self, redis: RedisPipeline, *, settings: GatewaySettings, rebuild: Rebuild, release: Release
+        self,
+        redis: RedisPipeline,
+        *,
+        settings: GatewaySettings,
+        rebuild: Rebuild,
+        release: Release,
+        clock: Clock = utc_now,
     ) -> None:
         self._redis = redis
         self._release = release
         self._lease_ms = round(settings.hold_lease_seconds * 1000)
         self._burst_minutes = settings.rate_burst_seconds / 60
         self._rebuild = rebuild
+        self._clock = clock
         self._periods: dict[UUID, Period] = {}
 
     async def admit(self, policy: Policy, *, request_id: UUID, need: Need, event: UsageRecord) -> Hold:
@@ -114,12 +127,18 @@ class Admission:
         else:
             period = self._period(rule)
             counter = budget_counter(rule.id, period)
-            blank_from_ms, life_ms = _blank_from_ms(rule, period), _life_ms(period)
+            blank_from_ms, life_ms = _blank_from_ms(rule, period), self._life_ms(period)
         arguments = (rule.amount_nano, hold_nano, blank_from_ms, life_ms)
         return Check("b", f"{prefix}money:{counter}", scope, arguments, rule, counter, period)
 
+    def _life_ms(self, period: Period) -> int:
+        if period.ends_at is None:
+            return 0
+        left_ms = (period.ends_at - self._clock()).total_seconds() * 1000
+        return max(0, math.ceil(left_ms)) + COUNTER_GRACE_MS
+
     def _period(self, rule: BudgetRule) -> Period:
-        moment = datetime.now(UTC)
+        moment = self._clock()
         period = self._periods.get(rule.id)
         if period is None or not period.contains(moment):
             period = self._periods[rule.id] = period_of(rule.window, rule.time_zone, moment)
@@ -190,10 +209,3 @@ def _blank_from_ms(rule: BudgetRule, period: Period) -> int:
     if period.starts_at is None or rule.created_at > period.starts_at:
         return -1
     return math.floor(period.starts_at.timestamp() * 1000)
-
-
-def _life_ms(period: Period) -> int:
-    if period.ends_at is None:
-        return 0
-    left_ms = (period.ends_at - datetime.now(UTC)).total_seconds() * 1000
-    return max(0, math.ceil(left_ms)) + COUNTER_GRACE_MS
