@@ -7,6 +7,8 @@ and their sources are in billing/prices/README.md.
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from billing.errors import UnknownPrice
 from billing.money import PICO_PER_NANO, pico_to_nano, pico_to_text
 from billing.usage import TokenUsage
@@ -70,8 +72,7 @@ class Price(Rates):
         return applicable[-1] if applicable else self
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """A request's cost in pico-dollars by part; `input_pico` holds all prompt tokens but cached reads."""
 
     input_pico: int = 0

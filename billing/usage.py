@@ -4,11 +4,10 @@ Providers report overlapping numbers (OpenAI's prompt tokens include the cached 
 do not). Each provider file turns its own report into this vector; prices are in `billing.pricing`.
 """
 
-from dataclasses import dataclass, fields
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
+class TokenUsage(Struct, frozen=True):
     """Every token is counted in exactly one field; `searches` counts web searches.
 
     `input` excludes `cached_input`, `cache_write`, `audio_input` and `image_input`;
@@ -43,4 +42,4 @@ class TokenUsage:
         return self.prompt_tokens + self.completion_tokens
 
 
-FIELDS = tuple(field.name for field in fields(TokenUsage))
+FIELDS: tuple[str, ...] = TokenUsage.__struct_fields__

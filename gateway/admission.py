@@ -8,12 +8,12 @@ request costs at most is decided by the caller; how a hold ends is in `gateway.s
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from uuid import UUID
 
 import orjson
+from msgspec.structs import replace
 
 from billing.budgets import Period, period_of
 from gateway.errors import TemporarilyUnavailable

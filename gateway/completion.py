@@ -10,7 +10,9 @@ whatever happens. Each step has its own file; this one only holds them together.
 import asyncio
 import logging
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from msgspec import Struct, field
 
 from gateway.admission import Admission
 from gateway.attempts import Answering, Attempts
@@ -32,8 +34,7 @@ from gateway.wire.shapes import ChatAnswer
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Struct, frozen=True):
     """What the steps after admission share."""
 
     trace: Trace

@@ -1,8 +1,9 @@
 """Exchange: one request as it came in, and the face through which its answer goes out."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from gateway.caller import Headers
 from gateway.trace import Trace
@@ -38,8 +39,7 @@ class Reply(Protocol):
     async def send_body(self, body: bytes, *, more_body: bool = False) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(Struct, frozen=True):
     """A request whose body has been read whole."""
 
     dialect: Dialect

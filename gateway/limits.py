@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct
+
 from billing.budgets import Period
 from gateway.policy import BudgetRule, Policy, Scope
 from gateway.redis_pipeline import Argument
@@ -18,8 +20,7 @@ Standing = Mapping[str, Mapping[str, int]]
 DIMENSIONS = {"r": "requests", "t": "tokens", "c": "concurrency", "b": "budget"}
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """What a request may take at most: nano-dollars, and tokens of prompt and answer."""
 
     budget_nano: int
@@ -27,8 +28,7 @@ class Need:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One limit that binds a request, as the script is asked about it."""
 
     kind: str
@@ -59,8 +59,7 @@ class Check:
         return f"{self.scope.kind}:{DIMENSIONS[self.kind]}{window}"
 
 
-@dataclass(frozen=True, slots=True)
-class HeldCheck:
+class HeldCheck(Struct, frozen=True):
     """What settlement must give back: `amount` is nano-dollars, tokens or nothing, by `kind`."""
 
     kind: str
@@ -70,8 +69,7 @@ class HeldCheck:
     is_wallet: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """An admitted request's claim on every limit, until it is settled or its lease expires."""
 
     request_id: UUID

@@ -4,8 +4,9 @@ The choosing itself is pure and lies in `gateway.routing`; here it meets the pri
 operator's connections and the key's own.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, time
+
+from msgspec import Struct
 
 from billing.errors import UnknownPrice
 from billing.price_book import PriceBook
@@ -24,8 +25,7 @@ from gateway.wire.chat_request import ChatRequest
 MAX_HOPS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """The targets in the order they are tried, the most that any can cost, and the provider asked for."""
 
     targets: tuple[Target, ...]

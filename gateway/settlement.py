@@ -7,13 +7,14 @@ lies on disk meanwhile (`gateway.spool`). Admission is in `gateway.admission`.
 
 import asyncio
 import logging
-from dataclasses import astuple, dataclass
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
 import hiredis
 import orjson
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from gateway.admission import hold_key
 from gateway.limits import HeldCheck, Hold, UsageRecord
@@ -34,8 +35,7 @@ Identity = tuple[UUID, bool]
 settlement_script = Script(files("gateway").joinpath("settlement.lua").read_text())
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(Struct, frozen=True):
     """One request's end: the event to record (empty: nothing happened) and what to give back.
 
     `checks` is None for a request that was turned away: whether it holds anything is not known here,

@@ -1,8 +1,9 @@
 """What a provider's file offers: our request into theirs; their answers, events and failures into ours."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.routing.target import Target
@@ -11,8 +12,7 @@ from gateway.wire.chat_request import ChatRequest
 from gateway.wire.shapes import ChatAnswer, ChatChunk, Done
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamCall:
+class UpstreamCall(Struct, frozen=True):
     """One POST. `dropped_params` names what the client asked for and the provider will not get."""
 
     url: str

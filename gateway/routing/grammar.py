@@ -6,7 +6,8 @@ refused by name and never taken for a model that does not exist.
 
 import re
 from collections.abc import Container
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.errors import InvalidModel
 
@@ -30,8 +31,7 @@ ROUTER = re.compile(r"router(?:_[^@]*)?")
 INSTANCE = re.compile(r"(.+)\.\d+")
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Struct, frozen=True):
     """`provider` None: any that lists the model. `text` is what was asked for, as it was written."""
 
     text: str

@@ -5,8 +5,9 @@ order is the order of attempts; whether the next is tried is decided by the one 
 """
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from gateway.errors import (
     ContextLengthExceeded,
@@ -59,8 +60,7 @@ class PolicyView(Protocol):
     def project_mode(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(Struct, frozen=True):
     offer: Offer
     is_alternative: bool
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from msgspec import Struct
+
 from billing.pricing import Price
 from gateway.wire.chat_request import ChatRequest
 
@@ -24,8 +26,7 @@ class Connection:
     is_guarded: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(Struct, frozen=True, kw_only=True):
     """A model as one provider lists it. `capabilities` None: unknown, so nothing is refused or dropped."""
 
     provider: str
@@ -38,8 +39,7 @@ class Offer:
     unsupported_params: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True):
     """An offer, a connection and a price. `is_alternative`: chosen by the gateway, not asked for."""
 
     provider: str
@@ -47,7 +47,7 @@ class Target:
     model: str
     upstream_name: str
     base_url: str
-    credential: str = field(repr=False)
+    credential: str
     is_own_credential: bool
     is_guarded: bool
     price: Price
@@ -57,6 +57,9 @@ class Target:
     capabilities: frozenset[str] | None = None
     unsupported_params: frozenset[str] = frozenset()
     is_alternative: bool = False
+
+    def __repr__(self) -> str:
+        return f"Target({self.provider}/{self.model})"
 
     def can(self, capability: str) -> bool:
         return self.capabilities is None or capability in self.capabilities

@@ -3,7 +3,7 @@
 How it is read from a body is `gateway.wire.chat`; what of it a provider gets is the provider's file.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from gateway.wire.messages import BYTES_PER_TOKEN
 from gateway.wire.shapes import JsonObject
@@ -25,8 +25,7 @@ LOGGED_PARAMETERS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class PromptSize:
+class PromptSize(Struct, frozen=True):
     """What the model reads, measured in bytes where it is text and in tokens where it is not."""
 
     text_bytes: int
@@ -63,8 +62,7 @@ class PromptSize:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
+class ChatRequest(Struct, frozen=True, kw_only=True):
     """One request, checked. Fields named as in the contract mean what the contract says.
 
     `forwarded` is what any provider may get: without the gateway's own fields, without nulls,

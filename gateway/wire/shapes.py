@@ -4,16 +4,17 @@ Choices are kept as OpenAI-shaped JSON objects, since that is what clients read;
 gateway itself decides by is typed.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct, field
 
 from billing.usage import TokenUsage
 
 JsonObject: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ReportedUsage:
+class ReportedUsage(Struct, frozen=True):
     """What the provider says was used, as disjoint counts.
 
     The details are the provider's own breakdowns, passed on to the client. `note` says what had
@@ -26,8 +27,7 @@ class ReportedUsage:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What the meter says was used: as reported if the provider did, else counted."""
 
     usage: TokenUsage
@@ -37,8 +37,7 @@ class Reading:
     completion_details: JsonObject = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ChatAnswer:
+class ChatAnswer(Struct, frozen=True):
     """A whole answer. `extras` are the top-level fields to pass on, such as `citations`."""
 
     choices: list[JsonObject]
@@ -91,8 +90,7 @@ class Done:
 DONE = Done()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class Served(Struct, frozen=True, kw_only=True):
     """Who was asked for, who answered, and under which ids."""
 
     completion_id: str
@@ -106,8 +104,7 @@ class Served:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True):
     """One call of a provider, as the answer's `metadata.routing` and the log tell it."""
 
     provider: str

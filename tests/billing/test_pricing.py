@@ -7,6 +7,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from billing.errors import UnknownPrice
 from billing.price_book import load_price_book
@@ -187,7 +188,7 @@ def test_the_cost_equals_exact_fractions_rounded_once(usage, price):
 
 @given(usages, prices, st.sampled_from(FIELDS))
 def test_more_of_anything_never_costs_less(usage, price, name):
-    more = replace(usage, **{name: getattr(usage, name) + 1})
+    more = structs.replace(usage, **{name: getattr(usage, name) + 1})
 
     assert cost_of(more, price).total_pico >= cost_of(usage, price).total_pico
 
