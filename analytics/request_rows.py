@@ -93,6 +93,7 @@ def prompt_tokens(event: UsageEvent) -> int:
         event.input_tokens
         + event.cached_input_tokens
         + event.cache_write_tokens
+        + event.cache_write_1h_tokens
         + event.audio_input_tokens
         + event.image_input_tokens
     )

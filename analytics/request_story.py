@@ -17,6 +17,7 @@ TOKEN_FIELDS = (
     ("Input", "input_tokens"),
     ("Cached input", "cached_input_tokens"),
     ("Cache write", "cache_write_tokens"),
+    ("Cache write, 1 hour", "cache_write_1h_tokens"),
     ("Audio input", "audio_input_tokens"),
     ("Image input", "image_input_tokens"),
     ("Output", "output_tokens"),

@@ -28,7 +28,7 @@ _FACTS = {
     "requests": "count(*)",
     "errors": f"count(*) FILTER (WHERE {_IS_ERROR})",
     "estimated_requests": "count(*) FILTER (WHERE is_estimated)",
-    "prompt_tokens": "sum(input_tokens + cached_input_tokens + cache_write_tokens"
+    "prompt_tokens": "sum(input_tokens + cached_input_tokens + cache_write_tokens + cache_write_1h_tokens"
     " + audio_input_tokens + image_input_tokens)",
     "cached_tokens": "sum(cached_input_tokens)",
     "completion_tokens": "sum(output_tokens + reasoning_tokens + audio_output_tokens)",

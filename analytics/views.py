@@ -47,7 +47,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
             "grouping": found.group_by.label,
             "groups": groups,
             "hidden_groups": hidden_groups,
-        "groups_overlap": found.group_by == Dimension.TAG,
+            "groups_overlap": found.group_by == Dimension.TAG,
             "total": found.total,
             "causes": breakdown.cause_rows(found, requests_path=requests_path),
             "chart": breakdown.chart(found, names),

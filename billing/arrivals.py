@@ -52,6 +52,7 @@ class ArrivedUsage(msgspec.Struct, frozen=True):
     audio_input: Count = 0
     audio_output: Count = 0
     image_input: Count = 0
+    cache_write_1h: Count = 0
     searches: Annotated[int, Meta(ge=0, le=MAX_INTEGER)] = 0
 
 

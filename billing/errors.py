@@ -13,6 +13,14 @@ class PriceBookError(BillingError):
     """A price file says something that cannot be right; the message names the file and the line."""
 
 
+class InvalidPrice(BillingError):
+    """A price, a markup or a ceiling cannot be like this; `field` names the value that is wrong."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class InvalidAmount(BillingError):
     """An amount of money is of the wrong sign, too fine or too large."""
 

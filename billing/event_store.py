@@ -21,7 +21,8 @@ _COLUMNS = (
     "id, occurred_at, organization_id, project_id, key_id, request_id, route, requested_model, model,"
     " provider, is_own_credential, is_stream, status, ending, error_code, error_message, finish_reason,"
     " input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,"
-    " audio_input_tokens, audio_output_tokens, image_input_tokens, searches, is_estimated, price_version,"
+    " audio_input_tokens, audio_output_tokens, image_input_tokens, cache_write_1h_tokens, searches,"
+    " is_estimated, price_version,"
     " cost_usd, charge_usd, cost_parts, duration_ms, first_token_ms, overhead_ms, timeline, attempts,"
     " limits, parameters, tags, end_user, session_id, agent, source"
 )

@@ -17,6 +17,8 @@ from django.db.models.functions import Now
 from accounts.models import Organization
 
 USD_DIGITS, USD_DECIMALS = 20, 9
+# Two names of a model at a provider with their days and fingerprints (`billing.sales`).
+PRICE_VERSION_CHARACTERS = 1_024
 EVENT_SEQUENCE = "billing_usageevent_sequence"
 
 
@@ -106,10 +108,11 @@ class UsageEvent(models.Model):
     audio_input_tokens = models.BigIntegerField(default=0)
     audio_output_tokens = models.BigIntegerField(default=0)
     image_input_tokens = models.BigIntegerField(default=0)
+    cache_write_1h_tokens = models.BigIntegerField(default=0)
     searches = models.IntegerField(default=0)
     is_estimated = models.BooleanField(default=False, help_text="The provider reported no usage; we counted.")
 
-    price_version = models.CharField(max_length=128, blank=True)
+    price_version = models.CharField(max_length=PRICE_VERSION_CHARACTERS, blank=True)
     cost_usd = usd_field(default=0, help_text="At the price book, whoever pays it.")
     charge_usd = usd_field(default=0, help_text="What the organization's credit was charged.")
     cost_parts = models.JSONField(default=dict, help_text="USD by part, as decimal strings: input, output, …")

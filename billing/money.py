@@ -34,8 +34,13 @@ def usd_to_nano(amount_usd: Decimal) -> int:
 
 def pico_to_nano(amount_pico: int) -> int:
     """Round to the nano-dollar, half to even: the one rounding of a request."""
-    quotient, remainder = divmod(amount_pico, PICO_PER_NANO)
-    is_up = remainder * 2 > PICO_PER_NANO or (remainder * 2 == PICO_PER_NANO and quotient % 2 == 1)
+    return divide_half_even(amount_pico, PICO_PER_NANO)
+
+
+def divide_half_even(amount: int, divisor: int) -> int:
+    """The nearest integer to the quotient; of two equally near ones the even one."""
+    quotient, remainder = divmod(amount, divisor)
+    is_up = remainder * 2 > divisor or (remainder * 2 == divisor and quotient % 2 == 1)
     return quotient + 1 if is_up else quotient
 
 

@@ -83,5 +83,10 @@ def _index(providers: dict[str, ProviderListing], listings: list[ModelListing]) 
         _listings=tuple(listings),
         _by_name=by_name,
         _by_model=by_model,
-        _by_version={dated.price.version: dated.price for listing in listings for dated in listing.prices},
+        _by_version={
+            price.version: price
+            for listing in listings
+            for dated in listing.prices
+            for price in dated.variants
+        },
     )

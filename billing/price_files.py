@@ -4,23 +4,33 @@ Numbers are read as Decimal, never as float; every error names the file and the 
 The book over all files is `billing.price_book`.
 """
 
-import hashlib
-from dataclasses import dataclass, fields
-from datetime import date
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
+from typing import TypeVar
 
-from billing.errors import UnknownPrice
-from billing.money import PICO_PER_USD
+from billing.errors import InvalidPrice, UnknownPrice
+from billing.price_facts import (
+    FREE,
+    REQUEST_FIELD,
+    SEARCH_FIELD,
+    check_long_contexts,
+    name_of,
+    price_of,
+    rate_pico,
+    rates_of,
+)
 from billing.price_yaml import Entry, read_entry
-from billing.pricing import LongContext, Price, Rates
+from billing.pricing import DEFAULT_TIER, TIERS, LongContext, Price, Rates
 
 KINDS = frozenset({"openai-compatible"})
 CAPABILITIES = frozenset(
     {"tools", "vision", "json_mode", "json_schema", "reasoning", "web_search", "audio", "prompt_caching"}
 )
-UNITS = tuple(field.name for field in fields(Rates))
-TOKENS_PER_MILLION = 1_000_000
-SEARCHES_PER_THOUSAND = 1_000
+NUMBERS = ("free", "usd_per_million", REQUEST_FIELD, SEARCH_FIELD, "above", "tiers")
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +47,27 @@ class ProviderListing:
 
 @dataclass(frozen=True, slots=True)
 class DatedPrice:
-    """A price and the first day (UTC) it holds, with where and when that was read."""
+    """A price and the first day (UTC) it holds, with where and when that was read.
+
+    `regions` are the prices of endpoints that the provider bills otherwise; `ends_on` is the first
+    day on which it no longer holds, None while it does.
+    """
 
     starts_on: date
     price: Price
     source_url: str
     checked: date
+    ends_on: date | None = None
+    regions: tuple[Price, ...] = ()
+
+    @property
+    def variants(self) -> tuple[Price, ...]:
+        """Every price there is on these days: each region with each of its service tiers."""
+        return tuple(each for price in (self.price, *self.regions) for each in (price, *price.tiers))
+
+    def in_region(self, region: str) -> Price:
+        """The region's price; where the provider names none for it, the price of everywhere."""
+        return next((price for price in self.regions if price.region == region), self.price)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +86,12 @@ class ModelListing:
     prices: tuple[DatedPrice, ...]
     is_free: bool
 
-    def price_at(self, day: date) -> Price:
-        """The price of this day. Raises UnknownPrice before the first one starts."""
-        started = [dated.price for dated in self.prices if dated.starts_on <= day]
-        if not started:
+    def price_at(self, day: date, *, region: str = "") -> Price:
+        """The price of this day. Raises UnknownPrice before the first one starts and after the last ends."""
+        started = [dated for dated in self.prices if dated.starts_on <= day]
+        if not started or (started[-1].ends_on is not None and day >= started[-1].ends_on):
             raise UnknownPrice(f"{self.provider}/{self.model} has no price on {day.isoformat()}.")
-        return started[-1]
+        return started[-1].in_region(region) if region else started[-1].price
 
 
 def read_price_file(path: Path) -> tuple[ProviderListing, tuple[ModelListing, ...]]:
@@ -97,10 +122,9 @@ def _model(entry: Entry, provider: str) -> ModelListing:
     capabilities = frozenset(entry.texts("capabilities"))
     if capabilities - CAPABILITIES:
         raise entry.error(f"unknown capabilities {sorted(capabilities - CAPABILITIES)}")
-    prices = tuple(_dated_price(each, f"{provider}/{model}") for each in entry.entries("prices"))
-    starts = [dated.starts_on for dated in prices]
-    if starts != sorted(set(starts)):
-        raise entry.error("prices must start on different days, the earliest first")
+    written = entry.entries("prices")
+    prices = tuple(_dated_price(each, provider, model) for each in written)
+    _check_days(written, prices)
     listing = ModelListing(
         provider=provider,
         model=model,
@@ -119,72 +143,106 @@ def _model(entry: Entry, provider: str) -> ModelListing:
     return listing
 
 
-def _dated_price(entry: Entry, name: str) -> DatedPrice:
-    entry.allow(
-        "from", "source", "checked", "free", "usd_per_million", "usd_per_request",
-        "usd_per_thousand_searches", "above",
-    )  # fmt: skip
+def _check_days(written: list[Entry], prices: tuple[DatedPrice, ...]) -> None:
+    """Every day from the first on has one price: none has two, and none in between has none."""
+    for entry, earlier, later in zip(written[1:], prices, prices[1:], strict=False):
+        day, end = later.starts_on, earlier.ends_on
+        if day <= earlier.starts_on:
+            raise entry.error(
+                f"prices must start on different days, the earliest first; {day} does not come after"
+                f" {earlier.starts_on}"
+            )
+        if end is not None and end > day:
+            raise entry.error(
+                f"the price from {day} overlaps the one before it, which holds until {end - timedelta(1)}"
+            )
+        if end is not None and end < day:
+            raise entry.error(f"there is a gap: no price holds from {end} until {day - timedelta(1)}")
+
+
+def _dated_price(entry: Entry, provider: str, model: str) -> DatedPrice:
+    entry.allow("from", "until", "source", "checked", "regions", *NUMBERS)
     starts_on = entry.day("from")
-    rates = _free_rates(entry) if entry.has("free") else _rates(entry.entry("usd_per_million"))
-    per_request_pico = _pico(entry, "usd_per_request", per=1)
-    per_search_pico = _pico(entry, "usd_per_thousand_searches", per=SEARCHES_PER_THOUSAND)
-    long_contexts = _long_contexts(entry, rates)
-    facts = (rates, per_request_pico, per_search_pico, long_contexts)
-    price = Price(
-        version=f"{name}@{starts_on.isoformat()}.{_fingerprint(facts)}",
-        per_request_pico=per_request_pico or 0,
-        per_search_pico=per_search_pico,
-        long_contexts=long_contexts,
-        **{unit: getattr(rates, unit) for unit in UNITS},
+    # `until` is the last day on which it holds.
+    ends_on = entry.day("until") + timedelta(1) if entry.has("until") else None
+    if ends_on is not None and ends_on <= starts_on:
+        raise entry.error("until must not be a day before from")
+    regions = entry.named_entries("regions") if entry.has("regions") else {}
+    for region, each in regions.items():
+        each.allow(*NUMBERS)
+        if not region.isascii() or not region.replace("-", "").isalnum() or region in TIERS:
+            raise each.error(f"a region is letters, digits and dashes, and no service tier, got {region!r}")
+    return DatedPrice(
+        starts_on,
+        _price(entry, provider, model, starts_on),
+        entry.url("source"),
+        entry.day("checked"),
+        ends_on,
+        tuple(_price(each, provider, model, starts_on, region=name) for name, each in regions.items()),
     )
-    return DatedPrice(starts_on, price, entry.url("source"), entry.day("checked"))
+
+
+def _price(
+    entry: Entry, provider: str, model: str, starts_on: date, *, region: str = "", tier: str = DEFAULT_TIER
+) -> Price:
+    rates = _free_rates(entry) if entry.has("free") else _rates(entry.entry("usd_per_million"))
+    return price_of(
+        name=name_of(provider, model, region=region, tier=tier),
+        valid_from=starts_on,
+        rates=rates,
+        per_request_pico=_pico(entry, REQUEST_FIELD),
+        per_search_pico=_pico(entry, SEARCH_FIELD),
+        long_contexts=_long_contexts(entry, rates),
+        region=region,
+        tier=tier,
+        tiers=tuple(
+            _price(each, provider, model, starts_on, region=region, tier=name)
+            for name, each in _tiers(entry).items()
+        ),
+    )
+
+
+def _tiers(entry: Entry) -> dict[str, Entry]:
+    tiers = entry.named_entries("tiers") if entry.has("tiers") else {}
+    for name, each in tiers.items():
+        each.allow("usd_per_million", REQUEST_FIELD, SEARCH_FIELD, "above")
+        if name not in TIERS or name == DEFAULT_TIER:
+            raise each.error(f"a service tier is one of {', '.join(TIERS[1:])}, got {name!r}")
+    return tiers
 
 
 def _long_contexts(entry: Entry, base: Rates) -> tuple[LongContext, ...]:
-    tiers = []
-    for tier in entry.entries("above") if entry.has("above") else ():
+    written = entry.entries("above") if entry.has("above") else []
+    tiers: list[LongContext] = []
+    for tier in written:
         tier.allow("prompt_tokens", "usd_per_million")
         rates = _rates(tier.entry("usd_per_million"))
-        missing = [unit for unit in UNITS if getattr(base, unit) is not None and getattr(rates, unit) is None]
-        if missing:
-            raise tier.error(f"the tier has no rate for {missing}, which the price has")
         tiers.append(LongContext(above_prompt_tokens=tier.count("prompt_tokens"), rates=rates))
-    thresholds = [tier.above_prompt_tokens for tier in tiers]
-    if thresholds != sorted(set(thresholds)):
-        raise entry.error("the tiers must ascend by prompt_tokens")
+        _or_error(tier, lambda: check_long_contexts(base, tiers))
     return tuple(tiers)
 
 
 def _free_rates(entry: Entry) -> Rates:
     if entry.get("free") is not True or entry.has("usd_per_million"):
         raise entry.error("a free price says `free: true` and no usd_per_million")
-    return Rates(**dict.fromkeys(UNITS, 0))
+    return FREE
 
 
 def _rates(entry: Entry) -> Rates:
-    entry.allow(*UNITS)
-    rates = {unit: _pico(entry, unit, per=TOKENS_PER_MILLION) for unit in UNITS}
-    for unit in ("input", "output"):
-        if rates[unit] is None:
-            raise entry.error(f"{unit} is missing")
-    zero = [unit for unit in UNITS if rates[unit] == 0]
-    # Providers that give cache writes away say so; every other zero must be declared with `free: true`.
-    if set(zero) - {"cache_write"}:
-        raise entry.error(f"{zero} cost nothing: declare the price `free: true` or give the rate")
-    return Rates(**rates)
+    named = {name: entry.decimal(name) for name in entry.values}
+    return _or_error(entry, lambda: rates_of(named))
 
 
-def _pico(entry: Entry, name: str, *, per: int) -> int | None:
+def _pico(entry: Entry, name: str) -> int | None:
     """The rate of one unit in pico-dollars; None when the file names none."""
     if not entry.has(name):
         return None
-    amount_usd = entry.decimal(name)
-    amount_pico = amount_usd * PICO_PER_USD / per
-    if amount_usd < 0 or amount_pico != amount_pico.to_integral_value():
-        raise entry.error(f"{name} must not be negative nor finer than a pico-dollar, got {amount_usd}")
-    return int(amount_pico)
+    return _or_error(entry, lambda: rate_pico(name, entry.decimal(name)))
 
 
-def _fingerprint(facts: object) -> str:
-    """Eight hex digits that differ when any rate does, so that a corrected price is another version."""
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
+def _or_error(entry: Entry, check: Callable[[], _Result]) -> _Result:
+    """What the check gives; what it refuses is refused with the file and the line."""
+    try:
+        return check()
+    except InvalidPrice as exc:
+        raise entry.error(str(exc)) from exc

@@ -94,6 +94,13 @@ class Entry:
             raise self.error(f"{name} must be a list of mappings with at least one")
         return value
 
+    def named_entries(self, name: str) -> dict[str, "Entry"]:
+        """The mapping's mappings by their names, in the order they are written."""
+        found = self.entry(name).values
+        if not found or not all(isinstance(each, Entry) for each in found.values()):
+            raise self.error(f"{name} must be a mapping of names to mappings, got {sorted(found)}")
+        return found
+
 
 def read_entry(path: Path) -> Entry:
     """The file's outermost mapping. Raises PriceBookError if it is not one or not YAML."""

@@ -2,7 +2,8 @@
 
 Rates are integers of pico-dollars per token (USD per million tokens times 10^6), so nothing is
 rounded until the total. Where prices come from is `billing.price_book`; the rules of the units
-and their sources are in billing/prices/README.md.
+and their sources are in billing/prices/README.md. What an organization is charged for that cost
+is `billing.sales`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from billing.errors import UnknownPrice
 from billing.money import PICO_PER_NANO, pico_to_nano, pico_to_text
 from billing.usage import TokenUsage
 
-INPUT_UNITS = ("input", "cached_input", "cache_write", "audio_input", "image_input")
+INPUT_UNITS = ("input", "cached_input", "cache_write", "cache_write_1h", "audio_input", "image_input")
 OUTPUT_UNITS = ("output", "reasoning", "audio_output")
 AUDIO_UNITS = frozenset({"audio_input", "audio_output"})
 
@@ -21,9 +22,17 @@ AUDIO_UNITS = frozenset({"audio_input", "audio_output"})
 DEFAULT_UNIT = {
     "cached_input": "input",
     "cache_write": "input",
+    "cache_write_1h": "cache_write",
     "image_input": "input",
     "reasoning": "output",
 }
+
+DEFAULT_TIER = "default"
+TIERS = (DEFAULT_TIER, "flex", "priority", "batch")
+# Providers' other words for the tier that is asked for by saying nothing. Groq's is on_demand,
+# https://console.groq.com/docs/service-tiers; Anthropic's is standard,
+# https://platform.claude.com/docs/en/api/service-tiers (checked 2026-11-27)
+WORDS_OF_DEFAULT_TIER = frozenset({"", "auto", "default", "standard", "on_demand"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +47,17 @@ class Rates:
     audio_input: int | None = None
     audio_output: int | None = None
     image_input: int | None = None
+    cache_write_1h: int | None = None
 
     def rate_of(self, unit: str) -> int:
         """Pico-dollars for one token of `unit`. Raises UnknownPrice if neither it nor its default has one."""
-        rate: int | None = getattr(self, unit)
-        if rate is None and unit in DEFAULT_UNIT:
-            rate = getattr(self, DEFAULT_UNIT[unit])
-        if rate is None:
-            raise UnknownPrice(f"The price has no rate for {unit} tokens.")
-        return rate
+        wanted: str | None = unit
+        while wanted is not None:
+            rate: int | None = getattr(self, wanted)
+            if rate is not None:
+                return rate
+            wanted = DEFAULT_UNIT.get(wanted)
+        raise UnknownPrice(f"The price has no rate for {unit} tokens.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +70,52 @@ class LongContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price(Rates):
-    """The rates of one model at one provider from one day on. `version` names exactly these numbers."""
+    """The rates of one model at one provider from one day on. `version` names exactly these numbers.
+
+    `tier` and `region` say which of the provider's prices it is; `tiers` are the other service
+    tiers there, each a price of its own. `is_ceiling`: what an owner lets a model cost of which
+    nobody knows the price.
+    """
 
     version: str
     per_request_pico: int = 0
     per_search_pico: int | None = None
     long_contexts: tuple[LongContext, ...] = ()
+    tier: str = DEFAULT_TIER
+    region: str = ""
+    tiers: tuple["Price", ...] = ()
+    is_ceiling: bool = False
 
     def rates_for(self, prompt_tokens: int) -> Rates:
         """The rates of a prompt of this length; tiers are kept in ascending order."""
         applicable = [tier.rates for tier in self.long_contexts if prompt_tokens > tier.above_prompt_tokens]
         return applicable[-1] if applicable else self
+
+    def at_tier(self, name: str) -> "Price":
+        """The price of a service tier, by the word for it in a request or an answer.
+
+        Raises UnknownPrice for a tier that has none.
+        """
+        if name in WORDS_OF_DEFAULT_TIER or name == self.tier:
+            return self
+        for price in self.tiers:
+            if price.tier == name:
+                return price
+        raise UnknownPrice(f"The price {self.version} has no service tier {name[:32]!r}.")
+
+    def tiers_within(self, asked: str | None) -> tuple["Price", ...]:
+        """The prices of all tiers that may serve a request which asks for this one.
+
+        A provider may serve a dearer tier as the default, and says so in its answer. Asked for
+        nothing or "auto", the provider's own settings decide, so it may be any tier but batch.
+        https://platform.openai.com/docs/api-reference/chat/create#chat_create-service_tier
+        (checked 2026-11-27)
+        """
+        if not self.tiers:
+            return (self,)
+        if asked is None or asked == "auto":
+            return (self, *(price for price in self.tiers if price.tier != "batch"))
+        return (self, *(price for price in self.tiers if price.tier == asked))
 
 
 class Cost(Struct, frozen=True):

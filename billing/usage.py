@@ -10,8 +10,9 @@ from msgspec import Struct
 class TokenUsage(Struct, frozen=True):
     """Every token is counted in exactly one field; `searches` counts web searches.
 
-    `input` excludes `cached_input`, `cache_write`, `audio_input` and `image_input`;
-    `output` excludes `reasoning` and `audio_output`. Raises ValueError on a negative count.
+    `input` excludes `cached_input`, both lives of cache writes, `audio_input` and `image_input`;
+    `cache_write` is the life of five minutes and `cache_write_1h` that of an hour; `output`
+    excludes `reasoning` and `audio_output`. Raises ValueError on a negative count.
     """
 
     input: int = 0
@@ -23,6 +24,7 @@ class TokenUsage(Struct, frozen=True):
     audio_output: int = 0
     image_input: int = 0
     searches: int = 0
+    cache_write_1h: int = 0
 
     def __post_init__(self) -> None:
         for name in FIELDS:
@@ -31,7 +33,14 @@ class TokenUsage(Struct, frozen=True):
 
     @property
     def prompt_tokens(self) -> int:
-        return self.input + self.cached_input + self.cache_write + self.audio_input + self.image_input
+        return (
+            self.input
+            + self.cached_input
+            + self.cache_write
+            + self.cache_write_1h
+            + self.audio_input
+            + self.image_input
+        )
 
     @property
     def completion_tokens(self) -> int:

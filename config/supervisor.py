@@ -81,9 +81,7 @@ def _load_secrets(layout: Layout) -> dict[str, str]:
     return load_or_draw(path)
 
 
-def _start_stores(
-    family: Family, layout: Layout, secrets: Mapping[str, str], lock_fd: int
-) -> dict[str, str]:
+def _start_stores(family: Family, layout: Layout, secrets: Mapping[str, str], lock_fd: int) -> dict[str, str]:
     servers: dict[str, RunningServer] = {}
     for variable, start in store_starters(layout, secrets, lock_fd=lock_fd).items():
         server = servers[variable] = start()

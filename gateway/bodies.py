@@ -92,4 +92,3 @@ class BodyLog:
 def body_context(event_id: UUID, part: str) -> str:
     """What a stored body is bound to: its event, and whether it is the request or the response."""
     return f"usage-body:{event_id}:{part}"
-

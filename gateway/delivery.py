@@ -71,7 +71,7 @@ class Delivery:
             answer,
             served=_served(trace),
             reading=reading,
-            cost=None if trace.is_own_credential else trace.cost(reading),
+            cost=trace.charge(reading),
             dialect=self._incoming.dialect,
             routing=trace.attempts,
             latency_ms=round(trace.now_ms),
@@ -119,7 +119,7 @@ class Delivery:
         reading = running.meter.reading()
         last = rewriter.finish(
             reading=reading,
-            cost=None if trace.is_own_credential else trace.cost(reading),
+            cost=trace.charge(reading),
             routing=trace.attempts,
             latency_ms=round(trace.now_ms),
         )

@@ -34,6 +34,7 @@ class Meter:
         "_reasoning_bytes",
         "_reasoning_deltas",
         "_reported",
+        "_service_tier",
     )
 
     def __init__(self, *, prompt_tokens_estimate: int) -> None:
@@ -42,6 +43,7 @@ class Meter:
         self._reasoning_bytes = self._reasoning_deltas = 0
         self._reported: ReportedUsage | None = None
         self._note = ""
+        self._service_tier: str | None = None
 
     @property
     def has_output(self) -> bool:
@@ -49,6 +51,8 @@ class Meter:
 
     def observe(self, chunk: ChatChunk) -> bool:
         """Count a chunk, and tell whether it carried output. The last report of usage counts."""
+        if self._service_tier is None and chunk.extras:
+            self._note_tier(chunk.extras)
         if chunk.usage is not None:
             self._reported = chunk.usage
         elif chunk.usage_note:
@@ -62,6 +66,7 @@ class Meter:
         """Count a whole answer."""
         self._reported = answer.usage
         self._note = answer.usage_note
+        self._note_tier(answer.extras)
         for choice in answer.choices:
             self._count(choice["message"])
 
@@ -75,13 +80,20 @@ class Meter:
                 note=reported.note,
                 prompt_details=reported.prompt_details,
                 completion_details=reported.completion_details,
+                service_tier=self._service_tier,
             )
         usage = TokenUsage(
             input=self._prompt_tokens_estimate,
             output=_estimate(self._output_bytes, self._output_deltas),
             reasoning=_estimate(self._reasoning_bytes, self._reasoning_deltas),
         )
-        return Reading(usage=usage, is_estimated=True, note=self._note or "the provider reported no usage")
+        note = self._note or "the provider reported no usage"
+        return Reading(usage=usage, is_estimated=True, note=note, service_tier=self._service_tier)
+
+    def _note_tier(self, extras: dict[str, Any]) -> None:
+        tier = extras.get("service_tier")
+        if type(tier) is str:
+            self._service_tier = tier
 
     def _count(self, spoken: dict[str, Any]) -> None:
         content = spoken.get("content")

@@ -46,7 +46,9 @@ class GatewayMetrics:
         self._requests.labels(event["ending"], event["status"]).inc()
         usage = event["usage"]
         assert isinstance(usage, dict), "an event carries a usage vector"
-        self._tokens.labels("prompt").inc(usage["input"] + usage["cached_input"] + usage["cache_write"])
+        self._tokens.labels("prompt").inc(
+            usage["input"] + usage["cached_input"] + usage["cache_write"] + usage["cache_write_1h"]
+        )
         self._tokens.labels("completion").inc(usage["output"] + usage["reasoning"])
         self._charged.inc(_number(event["charge_nano"]))
         self._duration.observe(_number(event["duration_ms"]) / 1000)

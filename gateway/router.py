@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from billing.errors import UnknownPrice
 from billing.price_book import PriceBook
-from billing.pricing import worst_case_nano
+from billing.pricing import Price, worst_case_nano
 from gateway.catalogue import Catalogue
 from gateway.errors import InvalidModel, NoPrice
 from gateway.limits import Need
@@ -73,19 +73,36 @@ class Router:
 def need_of(request: ChatRequest, targets: tuple[Target, ...]) -> Need:
     """A sound upper bound over all targets: only one of them answers and is paid for."""
     try:
-        bounds = [(target, _worst_case(request, target)) for target in targets]
+        bounds = [(target, *_worst_case(request, target)) for target in targets]
     except UnknownPrice as exc:
         raise NoPrice(f"What this request asks for has no price: {exc}", param="model") from exc
     return Need(
-        budget_nano=max(nano for _, nano in bounds),
-        wallet_nano=max((nano for target, nano in bounds if not target.is_own_credential), default=0),
+        budget_nano=max(max(cost_nano, charge_nano) for _, cost_nano, charge_nano in bounds),
+        wallet_nano=max((nano for target, _, nano in bounds if not target.is_own_credential), default=0),
         tokens=max(_tokens(request, target) for target in targets),
     )
 
 
-def _worst_case(request: ChatRequest, target: Target) -> int:
+def _worst_case(request: ChatRequest, target: Target) -> tuple[int, int]:
+    """The most that the provider may cost and the organization be charged, over all tiers that may serve."""
+    asked = request.forwarded.get("service_tier")
+    bounds = [_bounds_at(price, request, target) for price in target.price.tiers_within(asked)]
+    return bounds[0] if len(bounds) == 1 else (max(cost for cost, _ in bounds), max(c for _, c in bounds))
+
+
+def _bounds_at(price: Price, request: ChatRequest, target: Target) -> tuple[int, int]:
+    cost_nano = _bound_nano(price, request, target)
+    if target.terms is None:
+        return cost_nano, cost_nano
+    terms = target.terms.at_tier(price.tier)
+    if terms.own_price is not None:
+        return cost_nano, _bound_nano(terms.own_price, request, target)
+    return cost_nano, terms.charge_bound_nano(cost_nano)
+
+
+def _bound_nano(price: Price, request: ChatRequest, target: Target) -> int:
     return worst_case_nano(
-        target.price,
+        price,
         prompt_tokens=target.prompt_tokens_bound(request),
         output_tokens=target.output_tokens_bound(request),
         choices=request.n,

@@ -11,7 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from billing.errors import UnknownPrice
-from billing.pricing import Cost, cost_of
+from billing.pricing import DEFAULT_TIER, Cost, Price, cost_of
+from billing.terms import Bill
 from billing.usage import FIELDS, TokenUsage
 from gateway.errors import GatewayError
 from gateway.identifiers import new_request_id
@@ -31,6 +32,7 @@ ABANDONED = "request_cancelled"
 
 NOTHING_USED = Reading(usage=TokenUsage(), is_estimated=False)
 FREE = Cost()
+NOTHING_BILLED = Bill(FREE, FREE, "")
 
 
 @dataclass(slots=True)
@@ -111,16 +113,48 @@ class Trace:
         self.step(f"attempt {len(self.attempts)}: {attempt.provider}", since_ms)
 
     def cost(self, reading: Reading) -> Cost:
-        """What this reading costs at the target's price.
+        """What this reading costs at the price of the tier that served it."""
+        return self.bill(reading).cost
+
+    def charge(self, reading: Reading) -> Cost | None:
+        """What the organization is charged for this reading; None if its own credential paid."""
+        return None if self.is_own_credential else self.bill(reading).charge
+
+    def bill(self, reading: Reading) -> Bill:
+        """Cost and charge of this reading, and the version that they follow from.
 
         A unit that the price does not know is never free: the whole hold is taken instead.
         """
-        if self.target is None or not any(getattr(reading.usage, name) for name in FIELDS):
-            return FREE
+        if self.target is None:
+            return NOTHING_BILLED
+        terms, usage = self.target.terms, reading.usage
+        price = self._price_of_tier(reading)
+        version = price.version
         try:
-            return cost_of(reading.usage, self.target.price)
+            if terms is not None:
+                terms = terms.at_tier(price.tier)
+                version = terms.version
+            if not any(getattr(usage, name) for name in FIELDS):
+                return Bill(FREE, FREE, version)
+            cost = cost_of(usage, price)
+            return Bill(cost, cost if terms is None else terms.charge_of(usage, cost), version)
         except UnknownPrice:
-            return Cost(request_pico=self.need.budget_nano * PICO_PER_NANO if self.need else 0)
+            whole = Cost(request_pico=self.need.budget_nano * PICO_PER_NANO if self.need else 0)
+            return Bill(whole, whole, version)
+
+    def _price_of_tier(self, reading: Reading) -> Price:
+        """The price of the tier that the provider names, else of the one that it was asked for."""
+        assert self.target is not None, "only what was sent has a price"
+        price = self.target.price
+        if not price.tiers:
+            return price
+        served = reading.service_tier
+        if served is None and self.request and "service_tier" not in self.dropped_params:
+            served = self.request.forwarded.get("service_tier")
+        try:
+            return price.at_tier(served or DEFAULT_TIER)
+        except UnknownPrice:
+            return price
 
     def event(
         self, *, status: int, ending: str, reading: Reading | None = None, error: GatewayError | None = None
@@ -128,7 +162,8 @@ class Trace:
         """The usage event, as billing ingests it; without a reading nothing was used."""
         assert self.policy is not None, "only an identified request has an event"
         reading = reading or NOTHING_USED
-        cost = self.cost(reading)
+        bill = self.bill(reading)
+        cost = bill.cost
         target, request, policy = self.target, self.request, self.policy
         return {
             "v": EVENT_VERSION,
@@ -150,10 +185,10 @@ class Trace:
             "error_message": str(error)[:MAX_MESSAGE_CHARACTERS] if error else "",
             "finish_reason": self.finish_reason,
             "usage": {name: getattr(reading.usage, name) for name in FIELDS},
-            "estimated": reading.is_estimated,
-            "price_version": target.price.version if target else "",
+            "estimated": reading.is_estimated or (target is not None and target.price.is_ceiling),
+            "price_version": bill.version,
             "cost_nano": cost.total_nano,
-            "charge_nano": 0 if self.is_own_credential else cost.total_nano,
+            "charge_nano": 0 if self.is_own_credential else bill.charge.total_nano,
             "cost_parts": cost.parts_usd(),
             "duration_ms": round(self.now_ms, 3),
             "first_token_ms": self.first_token_ms,

@@ -11,8 +11,8 @@ from gateway.wire.chat_request import ChatRequest
 from gateway.wire.shapes import JsonObject
 
 TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
-# The price book has no price for other tiers; with the organization's own credential it pays none.
-PRICED_TIERS = ("auto", "default")
+# The word for whatever the provider's own settings say.
+AUTOMATIC_TIER = "auto"
 SEARCH_OPTIONS = ("search_context_size", "user_location")
 CAPS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
@@ -46,7 +46,9 @@ def _unsupported(asked: JsonObject, target: Target, lacking: Set[str]) -> set[st
         unsupported |= {name for name in TOOL_FIELDS if name in asked}
     if "audio" in asked.get("modalities", ()) and not target.can("audio"):
         unsupported |= {name for name in ("modalities", "audio") if name in asked}
-    if asked.get("service_tier", "default") not in PRICED_TIERS and not target.is_own_credential:
+    tier = asked.get("service_tier")
+    # A tier without a price is for those who pay their provider themselves.
+    if tier not in (None, AUTOMATIC_TIER) and not target.is_own_credential and not target.has_tier(tier):
         unsupported.add("service_tier")
     return unsupported
 

@@ -19,6 +19,7 @@ PROMPT_PARTS = {
     "audio_tokens": "audio_input",
     "image_tokens": "image_input",
 }
+LONG_WRITES, SHORT_WRITES = "ephemeral_1h_input_tokens", "ephemeral_5m_input_tokens"
 
 
 def read_usage(report: Any) -> tuple[ReportedUsage | None, str]:
@@ -42,9 +43,7 @@ def read_usage(report: Any) -> tuple[ReportedUsage | None, str]:
 
 
 def _split_prompt(prompt: int, details: JsonObject, report: JsonObject, notes: list[str]) -> dict[str, int]:
-    # DeepSeek names its cache hits beside the prompt tokens and has no details.
-    # https://api-docs.deepseek.com/guides/kv_cache (checked 2026-11-21)
-    named = {"cached_tokens": report.get("prompt_cache_hit_tokens"), **details}
+    named = _named_parts(details, report)
     parts: dict[str, int] = {}
     left = prompt
     for name, part in PROMPT_PARTS.items():
@@ -54,7 +53,46 @@ def _split_prompt(prompt: int, details: JsonObject, report: JsonObject, notes: l
             count = left
         parts[part] = count
         left -= count
-    return {"input": left, **parts}
+    return {"input": left, **_split_writes(parts, details, report, notes)}
+
+
+def _named_parts(details: JsonObject, report: JsonObject) -> JsonObject:
+    """What the prompt holds, by the names of the details, wherever providers write it.
+
+    DeepSeek names its cache hits beside the prompt tokens and has no details.
+    https://api-docs.deepseek.com/guides/kv_cache (checked 2026-11-21)
+    Anthropic names writes and their two lives beside the prompt tokens.
+    https://platform.claude.com/docs/en/build-with-claude/prompt-caching#1-hour-cache-duration
+    (checked 2026-11-27)
+    """
+    beside = {
+        "cached_tokens": report.get("prompt_cache_hit_tokens", report.get("cache_read_input_tokens")),
+        "cache_write_tokens": report.get("cache_creation_input_tokens", _sum_of_lives(details, report)),
+    }
+    return beside | details
+
+
+def _lives(details: JsonObject, report: JsonObject) -> JsonObject:
+    for holder in (details, report):
+        if type(holder.get("cache_creation")) is dict:
+            return _details(holder["cache_creation"])
+    return {}
+
+
+def _sum_of_lives(details: JsonObject, report: JsonObject) -> int:
+    lives = _lives(details, report)
+    return (_count(lives.get(LONG_WRITES)) or 0) + (_count(lives.get(SHORT_WRITES)) or 0)
+
+
+def _split_writes(
+    parts: dict[str, int], details: JsonObject, report: JsonObject, notes: list[str]
+) -> dict[str, int]:
+    """Cache writes by their life; what is not said to live for an hour is of the default life."""
+    written, long = parts["cache_write"], _count(_lives(details, report).get(LONG_WRITES)) or 0
+    if long > written:
+        notes.append(f"{LONG_WRITES} is {long}, more than the {written} tokens written to the cache")
+        long = written
+    return {**parts, "cache_write": written - long, "cache_write_1h": long}
 
 
 def _split_completion(

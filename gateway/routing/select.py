@@ -202,6 +202,7 @@ def _targets_of(
             is_own_credential=connection.is_own,
             is_guarded=connection.is_guarded,
             price=price,
+            terms=offer.terms,
             connection_id=connection.id,
             context_window_tokens=offer.context_window_tokens,
             max_output_tokens=offer.max_output_tokens,

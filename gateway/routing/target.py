@@ -5,7 +5,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from billing.pricing import Price
+from billing.pricing import DEFAULT_TIER, Price
+from billing.terms import Terms
 from gateway.wire.chat_request import ChatRequest
 
 # A model whose limits nobody has stated is taken to have the largest that any has.
@@ -33,6 +34,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     model: str
     upstream_name: str
     price: Price | None
+    terms: Terms | None = None
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
     capabilities: frozenset[str] | None = None
@@ -51,6 +53,8 @@ class Target(Struct, frozen=True, kw_only=True):
     is_own_credential: bool
     is_guarded: bool
     price: Price
+    terms: Terms | None = None
+    """How the charge differs from the cost; None: it does not."""
     connection_id: UUID | None = None
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
@@ -63,6 +67,10 @@ class Target(Struct, frozen=True, kw_only=True):
 
     def can(self, capability: str) -> bool:
         return self.capabilities is None or capability in self.capabilities
+
+    def has_tier(self, name: str) -> bool:
+        """Whether this service tier has a price."""
+        return name == DEFAULT_TIER or any(price.tier == name for price in self.price.tiers)
 
     def prompt_tokens_bound(self, request: ChatRequest) -> int:
         """The most that this model can count for the prompt: it cannot read more than its window."""

@@ -96,6 +96,7 @@ class Behaviour:
     break_after_tokens: int = FROM_START
     huge_line_bytes: int = 0
     bomb_mebibytes: int = 0
+    served_tier: str = ""
     marks: frozenset[Mark] = field(default_factory=frozenset)
 
 
@@ -110,6 +111,7 @@ MODELS: dict[str, Behaviour] = {
     "reasoner": Behaviour(default_effort="medium"),
     "tools": Behaviour(calls_by_itself=True),
     "vision": Behaviour(),
+    "tiered": Behaviour(),
 }
 
 _TRIGGER = re.compile(r"\[\[([^\[\]]{1,2000})\]\]")
@@ -216,6 +218,7 @@ TRIGGERS: dict[str, Change] = {
     "fail once": lambda b, a: replace(b, failures=1, failures_name=a.text(0)),
     "huge line": lambda b, a: replace(b, huge_line_bytes=a.integer(0, most=MAX_LINE_BYTES)),
     "gzip bomb": lambda b, a: replace(b, bomb_mebibytes=a.integer(0, least=1, most=MAX_BOMB_MEBIBYTES)),
+    "tier": lambda b, a: replace(b, served_tier=a.text(0)),
     **{kind.value: _break_by(kind) for kind in Break},
     **{mark.value: _set_mark(mark) for mark in Mark},
 }

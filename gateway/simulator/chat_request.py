@@ -15,6 +15,7 @@ from gateway.simulator.tokens import TOKENS_PER_IMAGE, TOKENS_PER_MESSAGE, count
 
 MAX_CHOICES = 128
 MAX_TOP_LOGPROBS = 20
+SERVICE_TIERS = ("auto", "default", "flex", "priority")
 
 REASONING_TOKENS_BY_EFFORT = {"none": 0, "minimal": 2, "low": 4, "medium": 8, "high": 16, "xhigh": 32}
 
@@ -48,6 +49,7 @@ class Wording:
     is_stream: bool = False
     includes_usage: bool = False
     top_logprobs: int | None = None
+    service_tier: str = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +158,12 @@ def _wording(document: dict[str, Any]) -> Wording:
     if not isinstance(options, dict):
         raise _invalid("stream_options", "an object")
     top_logprobs = _integer(document, "top_logprobs", least=0, most=MAX_TOP_LOGPROBS) or 0
+    tier = document.get("service_tier") or "default"
+    if tier not in SERVICE_TIERS:
+        raise _invalid("service_tier", f"one of {', '.join(SERVICE_TIERS)}")
     return Wording(
         is_stream=is_stream,
+        service_tier="default" if tier == "auto" else tier,
         includes_usage=options.get("include_usage") is True,
         top_logprobs=top_logprobs if document.get("logprobs") is True else None,
     )

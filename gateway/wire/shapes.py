@@ -35,6 +35,8 @@ class Reading(Struct, frozen=True):
     note: str = ""
     prompt_details: JsonObject = field(default_factory=dict)
     completion_details: JsonObject = field(default_factory=dict)
+    service_tier: str | None = None
+    """The tier that the provider says has served it, in its own word; None if it says nothing."""
 
 
 class ChatAnswer(Struct, frozen=True):

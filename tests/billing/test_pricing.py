@@ -27,6 +27,7 @@ EVERYTHING = Price(
     audio_input=17,
     audio_output=19,
     image_input=23,
+    cache_write_1h=37,
     per_request_pico=29,
     per_search_pico=31,
 )
@@ -76,11 +77,11 @@ def test_every_unit_is_priced_once_and_in_its_part():
 
     cost = cost_of(usage, EVERYTHING)
 
-    assert cost.input_pico == 3 + 7 + 17 + 23
+    assert cost.input_pico == 3 + 7 + 17 + 23 + 37
     assert cost.cached_input_pico == 5
     assert cost.output_pico == 11 + 13 + 19
     assert cost.request_pico == 29 + 31
-    assert cost.total_pico == 158
+    assert cost.total_pico == 195
 
 
 def test_parts_in_dollars_sum_to_the_unrounded_total():
@@ -210,3 +211,24 @@ def test_the_worst_case_bounds_every_usage_within_it(usage, price, choices, thre
 
 
 EVERYTHING_UNITS = tuple(name for name in FIELDS if name != "searches")
+
+
+def test_cache_writes_of_an_hour_have_their_own_rate_and_else_that_of_the_short_ones():
+    own = replace(SIMPLE, cache_write=1_250_000, cache_write_1h=2_000_000)
+    usage = TokenUsage(cache_write=1_000, cache_write_1h=1_000)
+
+    assert cost_of(usage, own).total_nano == 3_250_000
+    assert cost_of(usage, replace(own, cache_write_1h=None)).total_nano == 2_500_000
+    assert cost_of(usage, SIMPLE).total_nano == 2_000_000
+
+
+def test_what_may_serve_a_request_is_the_tier_asked_for_and_the_default():
+    flex, priority, batch = (
+        replace(SIMPLE, tier=tier, version=tier) for tier in ("flex", "priority", "batch")
+    )
+    price = replace(SIMPLE, tiers=(flex, priority, batch))
+
+    assert price.tiers_within("flex") == (price, flex)
+    assert price.tiers_within("default") == (price,)
+    assert price.tiers_within(None) == price.tiers_within("auto") == (price, flex, priority)
+    assert SIMPLE.tiers_within(None) == (SIMPLE,)

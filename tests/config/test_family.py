@@ -15,9 +15,7 @@ from config.family import Child, Family
 
 OBEDIENT = "import signal; print('here', flush=True); signal.pause()"
 STUBBORN = (
-    "import signal\n"
-    "signal.signal(15, signal.SIG_IGN); print('here', flush=True)\n"
-    "while True: signal.pause()"
+    "import signal\nsignal.signal(15, signal.SIG_IGN); print('here', flush=True)\nwhile True: signal.pause()"
 )
 FAILING = "raise SystemExit('no such setting')"
 WITH_GRANDCHILD = (

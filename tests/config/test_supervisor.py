@@ -145,9 +145,7 @@ def test_a_second_start_says_in_one_line_that_the_first_still_runs(
     )
 
 
-def test_lost_secrets_of_kept_data_are_named_not_replaced(
-    start: Callable[[], Supervisor], var: Path
-) -> None:
+def test_lost_secrets_of_kept_data_are_named_not_replaced(start: Callable[[], Supervisor], var: Path) -> None:
     (var / "postgres").mkdir(parents=True)
 
     run = start()

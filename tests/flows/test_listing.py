@@ -17,7 +17,18 @@ OPENAI_LISTS = (
     "/v1/chat/models",
     "/v0/models?format=openai",
 )
-SIMULATED = {"echo", "ten-chunks", "fifty-two", "slow", "long", "reasoner", "tools", "vision", "free"}
+SIMULATED = {
+    "echo",
+    "ten-chunks",
+    "fifty-two",
+    "slow",
+    "long",
+    "reasoner",
+    "tools",
+    "vision",
+    "free",
+    "tiered",
+}
 
 
 @pytest.mark.parametrize("path", OPENAI_LISTS)

@@ -95,4 +95,3 @@ def wait_until_settled(team: Team, completed: int) -> None:
         return seen[-1] >= completed and len(seen) > 100 and len(set(seen[-100:])) == 1
 
     eventually(at_rest, "the events to come to rest", seconds=60)
-

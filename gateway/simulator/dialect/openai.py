@@ -44,7 +44,7 @@ def fill_holes(rendered: bytes, *, response_id: str, created: int) -> bytes:
 def render_answer(answer: Answer, wording: Wording, behaviour: Behaviour) -> bytes:
     """The body of an answer that is not streamed."""
     choices = [_choice(index, choice, wording, behaviour) for index, choice in enumerate(answer.choices)]
-    document = _document("chat.completion", answer) | {"choices": choices}
+    document = _document("chat.completion", answer, _tier(wording, behaviour)) | {"choices": choices}
     if behaviour.huge_line_bytes:
         document["obfuscation"] = "x" * behaviour.huge_line_bytes
     if Mark.NO_USAGE not in behaviour.marks:
@@ -55,7 +55,7 @@ def render_answer(answer: Answer, wording: Wording, behaviour: Behaviour) -> byt
 def render_events(answer: Answer, wording: Wording, behaviour: Behaviour) -> list[Event]:
     """The events of a streamed answer, `[DONE]` included."""
     empty = {"usage": None} if wording.includes_usage else {}
-    frame = _document("chat.completion.chunk", answer)
+    frame = _document("chat.completion.chunk", answer, _tier(wording, behaviour))
     events = [_chunk(frame, _opening(index, choice), empty) for index, choice in enumerate(answer.choices)]
     events += _token_events(frame, answer, wording, behaviour)
     if Mark.NO_FINISH not in behaviour.marks:
@@ -76,13 +76,18 @@ def render_models(names: list[str]) -> bytes:
     return orjson.dumps({"object": "list", "data": models})
 
 
-def _document(kind: str, answer: Answer) -> dict[str, Any]:
+def _tier(wording: Wording, behaviour: Behaviour) -> str:
+    """The service tier that the answer says has served it."""
+    return behaviour.served_tier or wording.service_tier
+
+
+def _document(kind: str, answer: Answer, tier: str) -> dict[str, Any]:
     return {
         "id": ID_HOLE,
         "object": kind,
         "created": CREATED_HOLE,
         "model": answer.model,
-        "service_tier": "default",
+        "service_tier": tier,
         "system_fingerprint": "fp_simulator",
     }
 
