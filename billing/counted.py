@@ -13,9 +13,11 @@ from uuid import UUID
 
 from billing.money import usd_to_nano
 
-# A budget counts the greater of an event's charge and cost: own provider keys cost money too.
+# A budget counts what was charged, which is never more than was held, and for an own provider key
+# what it cost: that is money too.
 _COUNTED_SQL = """
-SELECT COALESCE((SELECT SUM(GREATEST(charge_usd, cost_usd)) FROM billing_usageevent
+SELECT COALESCE((SELECT SUM(CASE WHEN is_own_credential THEN GREATEST(charge_usd, cost_usd)
+                                 ELSE charge_usd END) FROM billing_usageevent
                   WHERE organization_id = %(organization_id)s {scope}
                     AND occurred_at >= %(since)s), 0) AS counted_usd,
        COALESCE((SELECT stream_id FROM billing_ingestcursor WHERE shard = %(shard)s), '0-0') AS stream_id

@@ -177,7 +177,8 @@ def _hold(shard: int, request_id: UUID, need: Need, checks: tuple[Check, ...]) -
     held = []
     for check in checks:
         if check.budget is not None:
-            held.append(HeldCheck("b", check.key, 0, int(check.arguments[1]), check.budget.is_wallet))
+            amount_nano, rule = int(check.arguments[1]), check.budget
+            held.append(HeldCheck("b", check.key, 0, amount_nano, rule.is_wallet, rule.amount_nano))
         elif check.kind == "t":
             held.append(HeldCheck("t", check.key, float(check.arguments[0]), int(check.arguments[2])))
         elif check.kind == "c":

@@ -9,6 +9,7 @@ whatever happens. Each step has its own file; this one only holds them together.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -19,8 +20,9 @@ from gateway.attempts import Answering, Attempts
 from gateway.bodies import BodyLog, Transcript
 from gateway.caller import Callers
 from gateway.delivery import Delivery
-from gateway.errors import GatewayError, InternalError, ProviderError, UpstreamTimeout
+from gateway.errors import AnswerOutgrewHold, GatewayError, InternalError, ProviderError, UpstreamTimeout
 from gateway.exchange import Incoming, Reply
+from gateway.extension import Extender
 from gateway.meter import Meter
 from gateway.policy import Policy
 from gateway.router import Route, Router
@@ -29,7 +31,7 @@ from gateway.trace import CLIENT_LEFT_STATUS, Trace
 from gateway.upstream import UpstreamStream
 from gateway.wire.chat import ParseLimits, parse_chat_request
 from gateway.wire.chat_request import ChatRequest
-from gateway.wire.shapes import ChatAnswer
+from gateway.wire.shapes import ChatAnswer, ChatChunk
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class Completions:
     admission: Admission
     attempts: Attempts
     running: RunningRequests
+    extender: Extender
     bodies: BodyLog
     stream_total_timeout_seconds: float
 
@@ -82,7 +85,7 @@ class Completions:
                 raise
             await self._fail(call, running.reason_to_stop(), ending="cut")
         except Exception as exc:  # noqa: BLE001  # whatever it is, the hold is settled
-            await self._fail(call, known_error(exc, trace), ending="upstream_error")
+            await self._fail(call, known_error(exc, trace))
 
     async def _admit(self, trace: Trace, policy: Policy, request: ChatRequest, route: Route) -> Running:
         begun_ms = trace.now_ms
@@ -100,6 +103,7 @@ class Completions:
             call.running.meter.observe_answer(answering)
             call.transcript.observe_answer(answering)
             call.trace.finish_reason = answering.choices[0].get("finish_reason") or ""
+            await self.extender.covered(call.running, ())
             await call.delivery.send_answer(answering, call.running)
             return
         begun_ms = call.trace.now_ms
@@ -117,22 +121,25 @@ class Completions:
         rewriter = await call.delivery.start_stream(call.running)
         keeps_answer = self.bodies.wants_response(trace)
         async for chunks in stream.chunks():
-            pieces = []
             for chunk in chunks:
                 if meter.observe(chunk) and trace.first_token_ms is None:
                     trace.first_token_ms = round(trace.now_ms, 3)
-                if keeps_answer:
-                    call.transcript.observe(chunk)
-                pieces.append(rewriter.feed(chunk))
-            if data := b"".join(pieces):
+            covered: Sequence[ChatChunk] = chunks
+            if meter.has_report or call.running.is_beyond_cap:
+                covered = await self.extender.covered(call.running, chunks)
+            for chunk in covered if keeps_answer else ():
+                call.transcript.observe(chunk)
+            if data := b"".join(map(rewriter.feed, covered)):
                 await call.delivery.send_piece(data, call.running)
+            if len(covered) < len(chunks):
+                raise AnswerOutgrewHold(held_nano=trace.held_nano)
         if not stream.has_ended and not rewriter.has_finish:
             raise ProviderError(f"The stream of {trace.provider} broke off before its end.")
         trace.finish_reason = rewriter.finish_reason
         await call.delivery.finish_stream(rewriter, call.running)
 
-    async def _fail(self, call: _Call, error: GatewayError, *, ending: str) -> None:
-        self._settle(call, status=error.status, ending=ending, error=error)
+    async def _fail(self, call: _Call, error: GatewayError, *, ending: str = "") -> None:
+        self._settle(call, status=error.status, ending=ending or error.ending, error=error)
         await call.delivery.fail(error, call.trace)
 
     def _settle(self, call: _Call, *, status: int, ending: str, error: GatewayError | None = None) -> None:

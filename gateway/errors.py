@@ -32,6 +32,7 @@ class GatewayError(Exception):
     """A refusal or failure that a client gets to see.
 
     `retryable`: the same request may succeed later. `may_fall_back`: another target may answer it.
+    `ending` is how a request that was admitted ends by it.
     `details` must be JSON and must hold neither secrets nor prompts.
     """
 
@@ -43,6 +44,7 @@ class GatewayError(Exception):
     may_fall_back_when_explicit: bool = False
     should_retry: bool | None = None
     upstream_status: int | None = None
+    ending: str = "upstream_error"
 
     def __init__(
         self,
@@ -207,6 +209,19 @@ class KeyLimitExceeded(BudgetExceeded):
     """The key's own budget does not cover the most that this request can cost."""
 
     code = "key_limit_exceeded"
+
+
+class AnswerOutgrewHold(OutOfMoney):
+    """A running answer has used all that was held for it, and its budgets have no more."""
+
+    code, ending = "budget_exceeded", "cut"
+
+    def __init__(self, *, held_nano: int) -> None:
+        super().__init__(
+            f"The answer ends here: it has used the {_usd(held_nano)} that were held for it, "
+            "and what is left of its budgets does not cover more.",
+            details={"held_nano": held_nano},
+        )
 
 
 class PermissionDenied(GatewayError):

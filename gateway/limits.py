@@ -67,6 +67,7 @@ class HeldCheck(Struct, frozen=True):
     interval_us: float
     amount: int
     is_wallet: bool = False
+    limit_nano: int = 0
 
 
 class Hold(Struct, frozen=True):

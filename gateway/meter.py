@@ -49,6 +49,18 @@ class Meter:
     def has_output(self) -> bool:
         return self._output_bytes + self._reasoning_bytes > 0
 
+    @property
+    def has_report(self) -> bool:
+        """Whether the provider has said what was used."""
+        return self._reported is not None
+
+    @property
+    def tokens_at_least(self) -> int:
+        """How many tokens the answer has by our count, the lower one where it is uncertain."""
+        return _at_least(self._output_bytes, self._output_deltas) + _at_least(
+            self._reasoning_bytes, self._reasoning_deltas
+        )
+
     def observe(self, chunk: ChatChunk) -> bool:
         """Count a chunk, and tell whether it carried output. The last report of usage counts."""
         if self._service_tier is None and chunk.extras:
@@ -95,6 +107,15 @@ class Meter:
         if type(tier) is str:
             self._service_tier = tier
 
+    def count(self) -> Reading:
+        """What has been used beyond doubt, by our count: nobody is cut for a miscount."""
+        usage = TokenUsage(
+            input=self._prompt_tokens_estimate,
+            output=_at_least(self._output_bytes, self._output_deltas),
+            reasoning=_at_least(self._reasoning_bytes, self._reasoning_deltas),
+        )
+        return Reading(usage=usage, is_estimated=True, service_tier=self._service_tier)
+
     def _count(self, spoken: dict[str, Any]) -> None:
         content = spoken.get("content")
         if content:
@@ -132,3 +153,8 @@ def _estimate(text_bytes: int, deltas: int) -> int:
         and SMALLEST_TOKEN_BYTES * deltas <= text_bytes <= LARGEST_TOKEN_BYTES * deltas
     )
     return deltas if is_by_token else -(-text_bytes // BYTES_PER_TOKEN)
+
+
+def _at_least(text_bytes: int, deltas: int) -> int:
+    """A delta may be less than a token where a provider streams by character."""
+    return min(_estimate(text_bytes, deltas), text_bytes // BYTES_PER_TOKEN)

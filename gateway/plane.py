@@ -20,6 +20,7 @@ from gateway.caller import Callers
 from gateway.completion import Completions
 from gateway.draining import Drain
 from gateway.egress import EgressPolicy
+from gateway.extension import Extender
 from gateway.leases import LeaseKeeper
 from gateway.metrics import GatewayMetrics
 from gateway.policy_store import PolicyStore
@@ -80,6 +81,7 @@ class Plane:
             ),
             attempts=Attempts(_outbound(self._transport, settings), settings=settings),
             running=self.running,
+            extender=Extender(self.redis),
             bodies=BodyLog(Vault(settings.master_key), limit_bytes=settings.logged_body_limit_bytes),
             stream_total_timeout_seconds=settings.stream_total_timeout_seconds,
         )

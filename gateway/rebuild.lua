@@ -31,7 +31,8 @@ for _, entry in ipairs(behind) do
   for _, name in ipairs(event['budgets'] or {}) do
     if name == ARGV[3] then
       local charge, cost = event['charge_nano'] or 0, event['cost_nano'] or 0
-      spent = spent + (ARGV[4] == 'counted' and math.max(charge, cost) or charge)
+      local counts_cost = ARGV[4] == 'counted' and event['own']
+      spent = spent + (counts_cost and math.max(charge, cost) or charge)
     end
   end
 end

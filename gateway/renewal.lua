@@ -8,7 +8,8 @@ local record = redis.call('GET', KEYS[2])
 if not record or record == 'settled' then return 0 end
 local clock = redis.call('TIME')
 local expires_ms = clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[2]
-redis.call('SET', KEYS[2], ARGV[3])
+-- What gateway/extension.lua has written in front of the record stays there.
+redis.call('SET', KEYS[2], (string.match(record, '^%d+ %d+ ') or '') .. ARGV[3])
 redis.call('ZADD', KEYS[1], expires_ms, ARGV[1])
 for i = 3, #KEYS do
   redis.call('ZADD', KEYS[i], expires_ms, ARGV[1])

@@ -32,7 +32,20 @@ class Running:
         self.cut_by: GatewayError | None = None
         self.sending_since: float | None = None
         self.is_settled = False
+        self.extension: asyncio.Task[int] | None = None
+        self.refused_at_nano = -1
+        """What was held when more was refused last."""
         self._task = task
+
+    @property
+    def is_beyond_cap(self) -> bool:
+        """Whether the answer is longer than was asked for, which its hold was made for."""
+        return self.meter.tokens_at_least > self.trace.output_cap_tokens
+
+    def uncovered_nano(self) -> int:
+        """By how much the request has outgrown its hold; below zero what is left of it."""
+        meter = self.meter
+        return self.trace.uncovered_nano(meter.reading() if meter.has_report else meter.count())
 
     def cut(self, error: GatewayError) -> None:
         """End this request now, for this reason."""

@@ -6,7 +6,9 @@
 --       then four per check: kind, a, b, c
 --         "t" tokens: a interval of one unit (µs), b units held, c units used
 --         "c" concurrency
---         "b" money: a nano-dollars held, b nano-dollars spent
+--         "b" money: a nano-dollars held at admission, b nano-dollars spent, c 1 if it is the wallet.
+--             What it came to hold since then stands in front of the hold record (gateway/extension.lua);
+--             no more is ever spent than what is held, so that no counter can pass its limit here.
 -- Gives 1 settled, 0 settled before, -1 not expired (reap only).
 --
 -- A hold that is not there although nobody settled it was lost with Redis' memory: the event is
@@ -24,6 +26,9 @@ if ARGV[4] == 'reap' then
   end
   if expiry > now_us / 1000 then return -1 end
 end
+
+local extra_budgets, extra_wallet = string.match(record or '', '^(%d+) (%d+) ')
+extra_budgets, extra_wallet = tonumber(extra_budgets) or 0, tonumber(extra_wallet) or 0
 
 local checks = #KEYS - 3
 for i = 1, checks do
@@ -44,8 +49,13 @@ for i = 1, checks do
   elseif kind == 'c' then
     redis.call('ZREM', key, ARGV[1])
   elseif redis.call('EXISTS', key) == 1 then
-    if record then redis.call('HINCRBY', key, 'h', -ARGV[at + 2]) end
-    redis.call('HINCRBY', key, 's', ARGV[at + 3])
+    local spent = tonumber(ARGV[at + 3])
+    if record then
+      local held = tonumber(ARGV[at + 2]) + (ARGV[at + 4] == '1' and extra_wallet or extra_budgets)
+      redis.call('HINCRBY', key, 'h', string.format('%.0f', -held))
+      spent = math.min(spent, held)
+    end
+    redis.call('HINCRBY', key, 's', string.format('%.0f', spent))
   end
 end
 redis.call('ZREM', KEYS[1], ARGV[1])

@@ -110,7 +110,9 @@ class Settlement(Struct, frozen=True):
             return ("t", repr(check.interval_us), check.amount, self.tokens)
         if check.kind == "c":
             return ("c", 0, 0, 0)
-        return ("b", check.amount, self.charge_nano if check.is_wallet else self.counted_nano, 0)
+        if check.is_wallet:
+            return ("b", check.amount, self.charge_nano, 1)
+        return ("b", check.amount, self.counted_nano, 0)
 
 
 def usage_stream(shard: int) -> str:
@@ -125,7 +127,7 @@ def settlement_of(hold: Hold, event: UsageRecord) -> Settlement:
 
 def settlement_of_record(shard: int, request_id: UUID, record: bytes) -> Settlement:
     """How the hold of a process that died ends: with the last reading it left in Redis."""
-    content: dict[str, Any] = orjson.loads(record)
+    content: dict[str, Any] = orjson.loads(record[record.index(b"{") :])
     checks = tuple(HeldCheck(*check) for check in content["checks"])
     return _settlement(request_id, shard, checks, content["event"])
 
@@ -143,13 +145,15 @@ def void(hold: Hold) -> Settlement:
 def _settlement(
     request_id: UUID, shard: int, checks: tuple[HeldCheck, ...] | None, event: UsageRecord
 ) -> Settlement:
-    charge_nano, cost_nano = event["charge_nano"], event["cost_nano"]
+    # An own provider key is charged less than its cost or nothing, and its cost counts towards budgets.
+    charge_nano = event["charge_nano"]
+    counted_nano = max(charge_nano, event["cost_nano"]) if event.get("own") else charge_nano
     return Settlement(
         request_id=request_id,
         shard=shard,
         checks=checks,
         event=orjson.dumps(event),
-        counted_nano=max(charge_nano, cost_nano),
+        counted_nano=counted_nano,
         charge_nano=charge_nano,
         tokens=sum(event["usage"].values()) - event["usage"]["searches"],
     )

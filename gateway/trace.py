@@ -30,7 +30,8 @@ PICO_PER_NANO = 1000
 # The error of an attempt that was given up because its client left, or because we had to stop.
 ABANDONED = "request_cancelled"
 
-NOTHING_USED = Reading(usage=TokenUsage(), is_estimated=False)
+NO_TOKENS = TokenUsage()
+NOTHING_USED = Reading(usage=NO_TOKENS, is_estimated=False)
 FREE = Cost()
 NOTHING_BILLED = Bill(FREE, FREE, "")
 
@@ -112,9 +113,25 @@ class Trace:
         self.upstream_ms += self.now_ms - since_ms
         self.step(f"attempt {len(self.attempts)}: {attempt.provider}", since_ms)
 
-    def cost(self, reading: Reading) -> Cost:
-        """What this reading costs at the price of the tier that served it."""
-        return self.bill(reading).cost
+    @property
+    def held_nano(self) -> int:
+        """The most that this request may come to, in the money that pays for it."""
+        if self.need is None:
+            return 0
+        return self.need.budget_nano if self.is_own_credential else self.need.wallet_nano
+
+    def hold_more(self, nano: int) -> None:
+        """Note that this much more is held in every budget."""
+        assert self.need is not None, "only what is held can grow"
+        need = self.need
+        self.need = Need(need.budget_nano + nano, need.wallet_nano + nano, need.tokens)
+
+    @property
+    def output_cap_tokens(self) -> int:
+        """The most tokens that the answer may have, all choices together."""
+        assert self.target is not None, "someone answers"
+        assert self.request is not None, "something was asked"
+        return self.target.output_tokens_bound(self.request) * self.request.n
 
     def charge(self, reading: Reading) -> Cost | None:
         """What the organization is charged for this reading; None if its own credential paid."""
@@ -123,8 +140,21 @@ class Trace:
     def bill(self, reading: Reading) -> Bill:
         """Cost and charge of this reading, and the version that they follow from.
 
-        A unit that the price does not know is never free: the whole hold is taken instead.
+        Nobody is charged more than was held, whatever the provider counts.
         """
+        bill = self._whole_bill(reading)
+        if self.is_own_credential or bill.charge.total_nano <= self.held_nano:
+            return bill
+        return Bill(bill.cost, _at_most(bill.charge, self.held_nano * PICO_PER_NANO), bill.version)
+
+    def uncovered_nano(self, reading: Reading) -> int:
+        """By how much this reading outgrows what is held; below zero what is left of it."""
+        bill = self._whole_bill(reading)
+        owed = bill.cost if self.is_own_credential else bill.charge
+        return owed.total_nano - self.held_nano
+
+    def _whole_bill(self, reading: Reading) -> Bill:
+        """A unit that the price does not know is never free: the whole hold is taken instead."""
         if self.target is None:
             return NOTHING_BILLED
         terms, usage = self.target.terms, reading.usage
@@ -134,12 +164,12 @@ class Trace:
             if terms is not None:
                 terms = terms.at_tier(price.tier)
                 version = terms.version
-            if not any(getattr(usage, name) for name in FIELDS):
+            if usage == NO_TOKENS:
                 return Bill(FREE, FREE, version)
             cost = cost_of(usage, price)
             return Bill(cost, cost if terms is None else terms.charge_of(usage, cost), version)
         except UnknownPrice:
-            whole = Cost(request_pico=self.need.budget_nano * PICO_PER_NANO if self.need else 0)
+            whole = Cost(request_pico=self.held_nano * PICO_PER_NANO)
             return Bill(whole, whole, version)
 
     def _price_of_tier(self, reading: Reading) -> Price:
@@ -210,6 +240,15 @@ class Trace:
             "agent": ((request.agent if request else "") or self.user_agent)[:MAX_LABEL_CHARACTERS],
             "source": ((request.signature if request else "") or self.source)[:MAX_LABEL_CHARACTERS],
         }
+
+
+def _at_most(cost: Cost, limit_pico: int) -> Cost:
+    """The cost without what is beyond the limit, which is taken from the output first."""
+    left, parts = limit_pico, {}
+    for part in ("request_pico", "input_pico", "cached_input_pico", "output_pico"):
+        parts[part] = min(left, getattr(cost, part))
+        left -= parts[part]
+    return Cost(**parts)
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+import orjson
+
 MAX_TOKENS = 1_000_000
 MAX_MILLISECONDS = 600_000
 MAX_LINE_BYTES = 200_000_000
@@ -72,7 +74,7 @@ FROM_START = -2
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """`break_after_tokens` counts output tokens.
+    """`break_after_tokens` counts output tokens; `report` is the JSON told instead of the usage.
 
     BEFORE_DONE stands for after everything but `[DONE]`, FROM_START for not one byte of a body.
     """
@@ -97,6 +99,7 @@ class Behaviour:
     huge_line_bytes: int = 0
     bomb_mebibytes: int = 0
     served_tier: str = ""
+    report: str = ""
     marks: frozenset[Mark] = field(default_factory=frozenset)
 
 
@@ -203,7 +206,19 @@ def _break_by(kind: Break) -> Change:
     return change
 
 
+def _set_report(behaviour: Behaviour, arguments: Arguments) -> Behaviour:
+    report = arguments.text(0)
+    try:
+        is_object = type(orjson.loads(report)) is dict
+    except orjson.JSONDecodeError:
+        is_object = False
+    if not is_object:
+        raise BadTrigger(f"[[usage]] needs a JSON object without blanks, got {report[:100]!r}")
+    return replace(behaviour, report=report)
+
+
 TRIGGERS: dict[str, Change] = {
+    "usage": _set_report,
     "tokens": lambda b, a: replace(b, tokens=a.integer(0, most=MAX_TOKENS)),
     "overrun": lambda b, a: replace(b, overrun_tokens=a.integer(0, most=MAX_TOKENS)),
     "call": lambda b, _: replace(b, calls=1),

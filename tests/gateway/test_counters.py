@@ -39,7 +39,7 @@ def only_bar(key: ApiKey, now: datetime = NOW) -> Bar:
 async def test_money_that_is_spent_and_held_is_read_as_it_stands() -> None:
     async with bench() as limits:
         who = policy(key={"budgets": (budget(10**10),)})
-        await limits.settle(await limits.admit(who, nano=5_000), nano=1_250_000_000)
+        await limits.settle(await limits.admit(who, nano=1_250_000_000), nano=1_250_000_000)
         hold = await limits.admit(who, nano=400)
 
         counted = read_money(who.organization_id, hold.counters)

@@ -372,6 +372,7 @@ def test_no_usage_sends_none_though_it_was_asked_for(upstream):
         ("[[usage negative]]", [-8]),
         ("[[usage huge]]", [2**63]),
         ("[[usage null]]", []),
+        ('[[usage {"prompt_tokens":3,"completion_tokens":9}]]', [9]),
     ],
 )
 def test_usage_can_be_wrong_while_the_invoice_is_right(upstream, trigger, completion_tokens):

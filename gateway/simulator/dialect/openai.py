@@ -215,6 +215,9 @@ def _done_events(events: list[Event], behaviour: Behaviour) -> list[Event]:
 def _usage(usage: Usage, behaviour: Behaviour) -> dict[str, Any] | None:
     if Mark.USAGE_NULL in behaviour.marks:
         return None
+    if behaviour.report:
+        report: dict[str, Any] = orjson.loads(behaviour.report)
+        return report
     if Mark.USAGE_NEGATIVE in behaviour.marks:
         usage = Usage(-usage.prompt, -usage.cached, -usage.completion, -usage.reasoning)
     if Mark.USAGE_HUGE in behaviour.marks:
