@@ -15,6 +15,8 @@ from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import Organization
+from billing.audit_models import LedgerAudit as LedgerAudit
+from billing.audit_models import LedgerAuditFinding as LedgerAuditFinding
 
 USD_DIGITS, USD_DECIMALS = 20, 9
 # Two names of a model at a provider with their days and fingerprints (`billing.sales`).
