@@ -74,6 +74,7 @@ class UsageEvent(models.Model):
         CLIENT_LEFT = "client_left", "Client left"
         CUT = "cut", "Cut by Farebox"
         RECOVERED = "recovered", "Recovered after a crash"
+        REPLAYED = "replayed", "Replayed by its Idempotency-Key"
 
     pk = models.CompositePrimaryKey("id", "occurred_at")
     id = models.UUIDField(default=uuid.uuid4)
