@@ -71,7 +71,7 @@ def request_row(event: UsageEvent, *, slug: str, key_names: Mapping[str, str]) -
 
 def tone_of(event: UsageEvent) -> str:
     """The colour of an ending: green when all went well, red when somebody's server failed, amber else."""
-    if event.ending == UsageEvent.Ending.COMPLETED:
+    if event.ending in (UsageEvent.Ending.COMPLETED, UsageEvent.Ending.REPLAYED):
         return "good"
     if event.ending in GOOD_ENDINGS:
         return "muted"

@@ -73,12 +73,15 @@ def request_detail(request: HttpRequest, slug: str, event_id: UUID) -> HttpRespo
     bodies = conversation.open_bodies(seen.tenant.organization, body) if may_read else None
     asked = bodies.request if bodies else None
     names = seen.names()
+    original = event.parameters.get("replay_of", "")
     context = {
         "event": event,
         "row": request_rows.request_row(event, slug=slug, key_names=names),
         "project_name": names.get(str(event.project_id), ""),
         "key_href": _address("key_detail", slug, event.key_id),
         "ledger_href": _address("ledger_transfer", slug, event.id) if _is_in_ledger(seen, event) else "",
+        "idempotency_key": event.parameters.get("idempotency_key", ""),
+        "original_href": _address("request", slug, original) if original else "",
         "steps": request_story.timeline(event),
         "attempts": request_story.attempts(event),
         "tokens": request_story.tokens(event),

@@ -1,11 +1,21 @@
-"""The operator's admin of billing: budgets, accounts and transfers to look at. Nothing is changed here."""
+"""The operator's admin of billing: budgets, accounts, transfers, audits to look at, not to change."""
 
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
 
-from billing.models import Budget, IngestCursor, LedgerAccount, LedgerEntry, LedgerTransfer
+from billing.models import (
+    Budget,
+    IngestCursor,
+    LedgerAccount,
+    LedgerAudit,
+    LedgerAuditFinding,
+    LedgerEntry,
+    LedgerTransfer,
+)
 
 
 class ReadOnly:
@@ -52,6 +62,51 @@ class LedgerTransferAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     ordering = ("-occurred_at",)
     show_full_result_count = False
     inlines = (LedgerEntryInline,)
+
+
+class LedgerAuditFindingInline(ReadOnly, TabularInline):  # type: ignore[misc]
+    model = LedgerAuditFinding
+    fields = ("number", "title", "organization_id", "differences", "examples")
+    ordering = ("number", "title")
+    extra = 0
+
+
+@admin.register(LedgerAudit)
+class LedgerAuditAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+    """Each audit with its rules, and what differed in whose books."""
+
+    list_display = ("finished_at", "result", "duration", "transfers", "events", "not_repriced")
+    fields = (
+        ("started_at", "finished_at", "duration"),
+        ("result", "failure"),
+        ("transfers", "entries", "events", "repriced", "not_repriced"),
+        "checked_rules",
+    )
+    readonly_fields = ("result", "duration", "checked_rules")
+    inlines = (LedgerAuditFindingInline,)
+
+    @display(description="Result", label={"clean": "success", "differs": "danger", "not finished": "warning"})  # type: ignore[untyped-decorator]
+    def result(self, audit: LedgerAudit) -> tuple[str, str]:
+        return ("differs" if audit.differences else audit.outcome, audit.outcome)
+
+    @admin.display(description="Took")
+    def duration(self, audit: LedgerAudit) -> str:
+        return f"{(audit.finished_at - audit.started_at).total_seconds():.1f} s"
+
+    @admin.display(description="Rules")
+    def checked_rules(self, audit: LedgerAudit) -> str:
+        return format_html_join(
+            "",
+            "<div>{} · {} · {}</div>",
+            (
+                (
+                    rule["number"],
+                    rule["title"],
+                    f"{rule['differences']} differ" if rule["differences"] else "ok",
+                )
+                for rule in audit.rules
+            ),
+        )
 
 
 @admin.register(IngestCursor)

@@ -35,3 +35,7 @@ class InvalidBudget(BillingError):
 
 class MalformedEvent(BillingError):
     """An entry of the usage stream cannot be a usage event."""
+
+
+class AuditTooSlow(BillingError):
+    """The audit was given up because it took longer than it may."""

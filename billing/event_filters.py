@@ -14,7 +14,11 @@ from django.db.models import Q, QuerySet
 from billing.models import UsageEvent
 
 # What did not go wrong: a client that leaves has changed its mind, a stream cut after a 200 has failed.
-GOOD_ENDINGS = (UsageEvent.Ending.COMPLETED, UsageEvent.Ending.CLIENT_LEFT)
+GOOD_ENDINGS = (
+    UsageEvent.Ending.COMPLETED,
+    UsageEvent.Ending.CLIENT_LEFT,
+    UsageEvent.Ending.REPLAYED,
+)
 SUCCEEDED, FAILED = "ok", "error"
 
 

@@ -15,6 +15,8 @@ from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import Organization
+from billing.audit_models import LedgerAudit as LedgerAudit
+from billing.audit_models import LedgerAuditFinding as LedgerAuditFinding
 
 USD_DIGITS, USD_DECIMALS = 20, 9
 # Two names of a model at a provider with their days and fingerprints (`billing.sales`).
@@ -72,6 +74,7 @@ class UsageEvent(models.Model):
         CLIENT_LEFT = "client_left", "Client left"
         CUT = "cut", "Cut by Farebox"
         RECOVERED = "recovered", "Recovered after a crash"
+        REPLAYED = "replayed", "Replayed by its Idempotency-Key"
 
     pk = models.CompositePrimaryKey("id", "occurred_at")
     id = models.UUIDField(default=uuid.uuid4)

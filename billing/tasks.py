@@ -1,4 +1,4 @@
-"""What runs in the background: ingestion every second, partitions every hour. Safe to run twice."""
+"""What runs in the background: ingestion, partitions, and the nightly audit. Safe to run twice."""
 
 import logging
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ import redis
 from celery import shared_task
 from django.conf import settings
 
+from billing.audit_runs import is_audit_due, run_audit
 from billing.ingest import MAX_EVENTS_PER_BATCH, ingest_shard
 from billing.partitions import BODIES, EVENTS, keep_days
 from billing.usage_stream import waiting_shards
@@ -40,6 +41,15 @@ def keep_partitions() -> None:
                 "partitions kept",
                 extra={"table": table, "created": len(kept.created), "dropped": len(kept.dropped)},
             )
+
+
+@shared_task
+def prove_ledger() -> str:
+    """Audit the ledger once a night, or as soon as a worker is there again; gives the outcome."""
+    if not is_audit_due(datetime.now(UTC)):
+        return "not due"
+    audit = run_audit()
+    return audit.outcome if audit else "running elsewhere"
 
 
 def _drain(client: "redis.Redis", shard: int) -> int:

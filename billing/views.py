@@ -17,6 +17,7 @@ from accounts.context import time_zone_of
 from accounts.models import Organization
 from accounts.permissions import Action
 from accounts.tenancy import Tenant, tenant_of
+from billing.audit_runs import latest_verdict
 from billing.budgets import zone_named
 from billing.csv_export import csv_text
 from billing.ledger_address import entry_id_of, labels_of, ledger_filters_of, period_words
@@ -63,6 +64,7 @@ def ledger(request: HttpRequest, slug: str) -> HttpResponseBase:
         "period_words": period_words(filters, zone),
         "balance_usd": balance_usd(tenant.organization),
         "as_of": timezone.now(),
+        "verdict": latest_verdict(tenant.organization, now=timezone.now()),
         "filters": filters,
         "filter_labels": labels_of(filters),
         "is_filtered": not filters.is_open,

@@ -60,6 +60,16 @@ class ConsoleSettings:
     )
     session_lifetime_days: int = _setting(7, "After this people sign in again.")
     invitation_lifetime_days: int = _setting(7, "An invitation can be accepted for this long.", maximum=30)
+    operator_emails: tuple[str, ...] = _setting(
+        (), "Who is mailed when an audit fails or a provider's bill drifts, comma-separated; none: nobody."
+    )
+    audit_hour_utc: int = _setting(
+        3, "Hour of the night (UTC) after which the ledger is audited.", minimum=0, maximum=23
+    )
+    audit_timeout_seconds: float = _setting(
+        3000.0, "An audit that takes longer is given up and reported.", minimum=1, maximum=3500
+    )
+
     usage_retention_days: int = _setting(400, "Usage events are dropped after this; the ledger stays.")
     body_retention_days: int = _setting(30, "Stored prompts and answers are dropped after this.")
 

@@ -133,6 +133,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_TIMEZONE = "UTC"
+# A worker takes both unless it is told otherwise; audits can have one of their own (-Q audit).
+CELERY_TASK_QUEUES = {name: {"exchange": name, "routing_key": name} for name in ("celery", "audit")}
+CELERY_TASK_ROUTES = {"billing.tasks.prove_ledger": {"queue": "audit"}}
 # A tick that found no worker in time is dropped: the next one does its work.
 CELERY_BEAT_SCHEDULE = {
     "ingest-usage": {
@@ -149,6 +152,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "accounts.tasks.publish_epochs",
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
+    },
+    "prove-ledger": {
+        "task": "billing.tasks.prove_ledger",
+        "schedule": timedelta(minutes=5),
+        "options": {"expires": 240},
     },
     "keep-partitions": {"task": "billing.tasks.keep_partitions", "schedule": timedelta(hours=1)},
 }

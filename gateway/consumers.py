@@ -21,6 +21,8 @@ from gateway.errors import (
     UnsupportedMediaType,
 )
 from gateway.exchange import HeaderPairs, Incoming
+from gateway.idempotency import IDEMPOTENCY_HEADER
+from gateway.idempotency_errors import malformed_key
 from gateway.plane import Plane
 from gateway.trace import Trace
 from gateway.wire.dialect import DIALECTS, Dialect
@@ -173,7 +175,8 @@ class ChatCompletionConsumer(HttpConsumer):
 
     async def handle(self, body: bytes) -> None:
         incoming = Incoming(self._dialect, self.headers, body, self.trace)
-        await self.plane.completions.answer(incoming, self)
+        answering = self.plane.once_only if IDEMPOTENCY_HEADER in self.headers else self.plane.completions
+        await answering.answer(incoming, self)
 
     async def refuse(self, error: GatewayError) -> None:
         trace = self.trace
@@ -202,6 +205,10 @@ class ChatCompletionConsumer(HttpConsumer):
         content_type = self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if content_type not in JSON_TYPES:
             raise UnsupportedMediaType("Content-Type must be application/json.")
+        if IDEMPOTENCY_HEADER in self.headers:
+            names = [name for name, _ in self.scope["headers"]]
+            if names.count(IDEMPOTENCY_HEADER) > 1:
+                raise malformed_key()
 
 
 def _text(value: bytes) -> str:

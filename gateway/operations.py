@@ -15,6 +15,7 @@ from psycopg_pool import PoolTimeout
 from accounts.vault import SealBroken
 from gateway.consumers import HttpConsumer
 from gateway.errors import GatewayError
+from gateway.operator_metrics import operator_metrics
 from gateway.plane import Plane
 from gateway.redis_pipeline import RedisAway
 
@@ -56,7 +57,7 @@ class Metrics(Liveness):
     """`GET /metrics`."""
 
     async def handle(self, body: bytes) -> None:
-        text = generate_latest(self.plane.metrics.registry)
+        text = generate_latest(self.plane.metrics.registry) + await operator_metrics(self.plane.redis)
         await self.send_text(200, text, CONTENT_TYPE_LATEST.encode())
 
 

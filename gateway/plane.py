@@ -21,6 +21,7 @@ from gateway.completion import Completions
 from gateway.draining import Drain
 from gateway.egress import EgressPolicy
 from gateway.extension import Extender
+from gateway.idempotency import OnceOnly
 from gateway.leases import LeaseKeeper
 from gateway.metrics import GatewayMetrics
 from gateway.policy_store import PolicyStore
@@ -85,6 +86,14 @@ class Plane:
             bodies=BodyLog(Vault(settings.master_key), limit_bytes=settings.logged_body_limit_bytes),
             stream_total_timeout_seconds=settings.stream_total_timeout_seconds,
         )
+        self.once_only = OnceOnly(
+            self.redis,
+            settings=settings,
+            callers=self.callers,
+            completions=self.completions,
+            running=self.running,
+            settler=self.settler,
+        )
         self._revocation = Revocation(self.policies, self.running, settings=settings)
         self._tasks: list[asyncio.Task[None]] = []
         self.drain = Drain(self.running, timeout_seconds=settings.drain_timeout_seconds)
@@ -104,6 +113,7 @@ class Plane:
 
     async def close(self) -> None:
         """Deliver what is left, then stop. Called after the server has let its requests finish."""
+        await self.once_only.finish()
         await self.settler.drain(timeout_seconds=SETTLE_AT_STOP_SECONDS)
         for task in self._tasks:
             task.cancel()

@@ -98,14 +98,25 @@ class RunningRequests:
         running.is_settled = True
         self._leases.forget(running.hold)
         del self._running[running.hold.request_id]
-        self._settler.hand_over(settlement_of(running.hold, event))
+        claim = running.trace.claim
+        keepsake = claim.keepsake(ending=event["ending"]) if claim else None
+        event = claim.noted(event) if claim else event
+        self._settler.hand_over(settlement_of(running.hold, event, keepsake))
         self._on_end(event)
 
     def refuse(self, trace: Trace, error: GatewayError) -> None:
         """Record a request of a known key that was turned away; it holds nothing."""
         if trace.policy is None:
             return
-        event = trace.event(status=error.status, ending="refused", error=error)
+        self._record(trace, trace.event(status=error.status, ending="refused", error=error))
+
+    def replay(self, trace: Trace, notes: dict[str, str]) -> None:
+        """Record a request that got an earlier one's answer: it costs nothing and holds nothing."""
+        event = trace.event(status=200, ending="replayed")
+        self._record(trace, {**event, "parameters": {**event["parameters"], **notes}})
+
+    def _record(self, trace: Trace, event: dict[str, Any]) -> None:
+        assert trace.policy is not None, "only an identified request has an event"
         self._settler.hand_over(refusal_settlement(trace.policy.shard, trace.request_id, event))
         self._on_end(event)
 

@@ -52,6 +52,8 @@ class GatewaySettings:
     hold_lease_seconds: float = _setting(30.0, "A hold that nobody renewed this long is settled.")
     hold_renew_seconds: float = _setting(5.0, "How often running requests renew their holds.")
     rate_burst_seconds: float = _setting(60.0, "Seconds' worth of a rate limit that may be used at once.")
+    idempotency_hours: float = _setting(24.0, "How long an Idempotency-Key gives its answer again.")
+    idempotency_answer_limit_bytes: int = _setting(1_048_576, "Larger answers are not kept for that.")
     settle_retry_seconds: float = _setting(0.5, "Pause before an undelivered settlement is sent again.")
     spool_dir: str = _setting("var/spool", "Where settlements wait on disk while Redis is away.")
 

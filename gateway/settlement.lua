@@ -9,6 +9,8 @@
 --         "b" money: a nano-dollars held at admission, b nano-dollars spent, c 1 if it is the wallet.
 --             What it came to hold since then stands in front of the hold record (gateway/extension.lua);
 --             no more is ever spent than what is held, so that no counter can pass its limit here.
+--         "i" idempotency record, last if at all: a sealed answer to keep (empty: free the key),
+--             b its life (ms), c the request's fingerprint
 -- Gives 1 settled, 0 settled before, -1 not expired (reap only).
 --
 -- A hold that is not there although nobody settled it was lost with Redis' memory: the event is
@@ -17,6 +19,18 @@
 local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2] + ARGV[5] * 1000
 local record = redis.call('GET', KEYS[2])
+local checks = #KEYS - 3
+if checks > 0 and ARGV[#ARGV - 3] == 'i' then
+  local key, answer = KEYS[#KEYS], ARGV[#ARGV - 2]
+  local owner = redis.call('HGET', key, 'o')
+  if answer == '' then
+    if owner == ARGV[1] then redis.call('DEL', key) end
+  elseif not owner or owner == ARGV[1] then
+    redis.call('HSET', key, 'f', ARGV[#ARGV], 'o', ARGV[1], 'a', answer)
+    redis.call('PEXPIRE', key, ARGV[#ARGV - 1])
+  end
+  checks = checks - 1
+end
 if record == 'settled' then return 0 end
 if ARGV[4] == 'reap' then
   local expiry = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]))
@@ -30,7 +44,6 @@ end
 local extra_budgets, extra_wallet = string.match(record or '', '^(%d+) (%d+) ')
 extra_budgets, extra_wallet = tonumber(extra_budgets) or 0, tonumber(extra_wallet) or 0
 
-local checks = #KEYS - 3
 for i = 1, checks do
   local key = KEYS[3 + i]
   local at = 5 + (i - 1) * 4

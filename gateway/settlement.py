@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from gateway.admission import hold_key
+from gateway.claims import Keepsake
 from gateway.limits import HeldCheck, Hold, UsageRecord
 from gateway.policy import shard_prefix
 from gateway.redis_pipeline import Argument, RedisAway, RedisPipeline, Script
@@ -30,16 +31,20 @@ RESENDS_PER_ROUND = 500
 # With so many waiting, refusals are no longer kept: while Redis is away every call is one.
 FORGIVEN_FROM = 10_000
 
-Identity = tuple[UUID, bool]
+Identity = tuple[UUID, str]
 
 settlement_script = Script(files("gateway").joinpath("settlement.lua").read_text())
+release_script = Script(
+    "if redis.call('HGET', KEYS[1], 'o') == ARGV[1] and redis.call('HEXISTS', KEYS[1], 'a') == 0 "
+    "then return redis.call('DEL', KEYS[1]) end return 0"
+)
 
 
 class Settlement(Struct, frozen=True):
     """One request's end: the event to record (empty: nothing happened) and what to give back.
 
-    `checks` is None for a request that was turned away: whether it holds anything is not known here,
-    so its event is recorded beside any hold.
+    `checks` is None for a request that was not admitted: whether it holds anything is not known here,
+    so its event is recorded, or its idempotency key let go, beside any hold.
     """
 
     request_id: UUID
@@ -49,6 +54,7 @@ class Settlement(Struct, frozen=True):
     counted_nano: int
     charge_nano: int
     tokens: int
+    keepsake: Keepsake | None = None
 
     @property
     def is_owed(self) -> bool:
@@ -57,18 +63,22 @@ class Settlement(Struct, frozen=True):
 
     @property
     def identity(self) -> Identity:
-        """A request may have two: the event of its refusal, and the end of what it may hold."""
-        return self.request_id, self.checks is None
+        """A request may have several: the event of its refusal, the end of what it may hold, its key's."""
+        beside = "key" if self.keepsake else "event"
+        return self.request_id, "hold" if self.checks is not None else beside
 
     def call(self, *, is_whole: bool = False) -> tuple[Argument, ...]:
         """The Redis command that carries it out; `is_whole` for a Redis that does not know the script."""
-        if self.checks is None:
+        if self.checks is None and self.keepsake is None:
             return ("XADD", usage_stream(self.shard), "*", "e", self.event)
-        script_call = settlement_script.whole_call if is_whole else settlement_script.call
+        script = release_script if self.checks is None else settlement_script
+        script_call = script.whole_call if is_whole else script.call
         return script_call(*self.command())
 
     def command(self, mode: str = "settle") -> tuple[list[str], list[Argument]]:
-        """Keys and arguments of settlement.lua."""
+        """Keys and arguments of settlement.lua, or of the release of a key."""
+        if self.checks is None and self.keepsake is not None:
+            return [self.keepsake.record_key], [self.request_id.hex]
         checks = self.checks or ()
         prefix = shard_prefix(self.shard)
         keys = [f"{prefix}holds", hold_key(self.shard, self.request_id), usage_stream(self.shard)]
@@ -76,6 +86,9 @@ class Settlement(Struct, frozen=True):
         arguments: list[Argument] = [self.request_id.hex, self.event, SETTLED_MARK_MS, mode, 0]
         for check in checks:
             arguments.extend(self._share(check))
+        if kept := self.keepsake:
+            keys.append(kept.record_key)
+            arguments.extend(("i", kept.answer, kept.life_ms, kept.fingerprint))
         return keys, arguments
 
     def to_line(self) -> bytes:
@@ -89,6 +102,7 @@ class Settlement(Struct, frozen=True):
                 "counted_nano": self.counted_nano,
                 "charge_nano": self.charge_nano,
                 "tokens": self.tokens,
+                "keepsake": self.keepsake.to_json() if self.keepsake else None,
             }
         )
 
@@ -103,6 +117,7 @@ class Settlement(Struct, frozen=True):
             counted_nano=content["counted_nano"],
             charge_nano=content["charge_nano"],
             tokens=content["tokens"],
+            keepsake=Keepsake.from_json(content["keepsake"]) if content.get("keepsake") else None,
         )
 
     def _share(self, check: HeldCheck) -> tuple[Argument, ...]:
@@ -120,9 +135,10 @@ def usage_stream(shard: int) -> str:
     return f"{shard_prefix(shard)}usage"
 
 
-def settlement_of(hold: Hold, event: UsageRecord) -> Settlement:
-    """How a hold ends with this event."""
-    return _settlement(hold.request_id, hold.shard, hold.checks, {**event, "budgets": hold.counters})
+def settlement_of(hold: Hold, event: UsageRecord, keepsake: Keepsake | None = None) -> Settlement:
+    """How a hold ends with this event, and what is kept of the answer."""
+    event = {**event, "budgets": hold.counters}
+    return _settlement(hold.request_id, hold.shard, hold.checks, event, keepsake)
 
 
 def settlement_of_record(shard: int, request_id: UUID, record: bytes) -> Settlement:
@@ -133,8 +149,13 @@ def settlement_of_record(shard: int, request_id: UUID, record: bytes) -> Settlem
 
 
 def refusal_settlement(shard: int, request_id: UUID, event: UsageRecord) -> Settlement:
-    """The event of a request that was turned away."""
+    """The event of a request that was turned away, or got an answer that was given before."""
     return _settlement(request_id, shard, None, event)
+
+
+def let_go(shard: int, request_id: UUID, keepsake: Keepsake) -> Settlement:
+    """The end of an idempotency key's claim by a request that was not admitted."""
+    return Settlement(request_id, shard, None, b"", 0, 0, 0, keepsake)
 
 
 def void(hold: Hold) -> Settlement:
@@ -143,7 +164,11 @@ def void(hold: Hold) -> Settlement:
 
 
 def _settlement(
-    request_id: UUID, shard: int, checks: tuple[HeldCheck, ...] | None, event: UsageRecord
+    request_id: UUID,
+    shard: int,
+    checks: tuple[HeldCheck, ...] | None,
+    event: UsageRecord,
+    keepsake: Keepsake | None = None,
 ) -> Settlement:
     # An own provider key is charged less than its cost or nothing, and its cost counts towards budgets.
     charge_nano = event["charge_nano"]
@@ -156,6 +181,7 @@ def _settlement(
         counted_nano=counted_nano,
         charge_nano=charge_nano,
         tokens=sum(event["usage"].values()) - event["usage"]["searches"],
+        keepsake=keepsake,
     )
 
 

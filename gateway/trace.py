@@ -14,6 +14,7 @@ from billing.errors import UnknownPrice
 from billing.pricing import DEFAULT_TIER, Cost, Price, cost_of
 from billing.terms import Bill
 from billing.usage import FIELDS, TokenUsage
+from gateway.claims import Claim
 from gateway.errors import GatewayError
 from gateway.identifiers import new_request_id
 from gateway.limits import Need, Standing
@@ -61,6 +62,7 @@ class Trace:
     upstream_ms: float = 0.0
     head_overhead_ms: float | None = None
     finish_reason: str = ""
+    claim: Claim | None = None
 
     @property
     def now_ms(self) -> float:

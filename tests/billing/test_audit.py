@@ -80,7 +80,7 @@ def test_a_sound_ledger_has_no_difference(before):
                 "Every transfer has two entries or more, which sum to zero",
                 "Every account's balance is the sum of its entries",
                 "Every entry's balance follows from the one before it",
-                "Every event's charge and cost are in the ledger, and only those",
+                "Every event's charge and cost are in the ledger once, and only those",
             },
         ),
         (
@@ -88,7 +88,7 @@ def test_a_sound_ledger_has_no_difference(before):
             {
                 "Every transfer has two entries or more, which sum to zero",
                 "Every account's balance is the sum of its entries",
-                "Every event's charge and cost are in the ledger, and only those",
+                "Every event's charge and cost are in the ledger once, and only those",
             },
         ),
         (
@@ -105,23 +105,23 @@ def test_a_sound_ledger_has_no_difference(before):
         ),
         (
             "UPDATE billing_ledgerentry SET occurred_at = now() WHERE id = {entry}",
-            {"Every entry has its transfer's moment and organization"},
+            {"Every entry belongs to its transfer: one moment, one organization"},
         ),
         (
             "DELETE FROM billing_usageevent WHERE id = '{transfer}'",
-            {"Every event's charge and cost are in the ledger, and only those"},
+            {"Every event's charge and cost are in the ledger once, and only those"},
         ),
         (
             "UPDATE billing_usageevent SET organization_id = gen_random_uuid() WHERE id = '{transfer}'",
             {
-                "Every event's charge and cost are in the ledger, and only those",
+                "Every event's charge and cost are in the ledger once, and only those",
                 "Every event belongs to the organization of its key and project",
             },
         ),
         (
             "UPDATE billing_usageevent SET charge_usd = cost_usd + 1 WHERE id = '{transfer}'",
             {
-                "Every event's charge and cost are in the ledger, and only those",
+                "Every event's charge and cost are in the ledger once, and only those",
                 "Nobody is charged more than the cost, nor for an own credential",
             },
         ),
@@ -170,7 +170,7 @@ def test_charges_whose_events_retention_dropped_are_no_difference(alice, before)
     audit = audit_ledger(load_price_book(), events_kept_since=timezone.now() + timedelta(days=1))
 
     counts = {finding.title: finding.differences for finding in audit.findings}
-    assert counts["Every event's charge and cost are in the ledger, and only those"] == 0
+    assert counts["Every event's charge and cost are in the ledger once, and only those"] == 0
 
 
 def test_the_command_exits_with_1_on_a_difference(alice, before):
@@ -181,7 +181,7 @@ def test_the_command_exits_with_1_on_a_difference(alice, before):
         call_command("auditledger", stdout=out)
 
     assert exit_info.value.code == 1
-    assert "DIFFER  Every account's balance is the sum of its entries" in out.getvalue()
+    assert "DIFFER  L2  Every account's balance is the sum of its entries" in out.getvalue()
 
 
 def test_the_command_reports_what_it_looked_at(before):
@@ -192,5 +192,5 @@ def test_the_command_reports_what_it_looked_at(before):
     except SystemExit:
         pytest.fail(out.getvalue())
 
-    assert "ok  Every event's cost is its usage at its price version" in out.getvalue()
+    assert "ok  L10 Every event's cost is its usage at its price version" in out.getvalue()
     assert "priced again" in out.getvalue()

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from gateway import errors
+from gateway import errors, idempotency_errors
 from gateway.errors import UNAVAILABLE_MESSAGES, GatewayError
 from tests.docs.pages import page
 
@@ -16,7 +16,8 @@ OF_THE_PROVIDER = {"UpstreamRefused"}
 
 
 def error_classes():
-    classes = [each for _, each in inspect.getmembers(errors, inspect.isclass)]
+    modules = (errors, idempotency_errors)
+    classes = [each for module in modules for _, each in inspect.getmembers(module, inspect.isclass)]
     ours = [each for each in classes if issubclass(each, GatewayError)]
     return {each.__name__: each for each in ours if each.__name__ not in FAMILIES}
 
