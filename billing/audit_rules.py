@@ -2,7 +2,7 @@
 
 A statement gives `(organization_id, example)`: whose money it is, None where it is nobody's alone,
 and the difference in words. `%(since)s` is how far back events are kept. What each number means,
-and which invariants no statement can prove: docs/ledger.md. Pricing again is in `billing.audit`.
+and which invariants no statement can prove: docs/ledger.md. Pricing again is in `billing.audit_repricing`.
 """
 
 from dataclasses import dataclass
@@ -168,11 +168,11 @@ EVENT_RULES = (
     ),
     Rule(
         "L10",
-        "Nobody is charged more than the cost, nor for an own credential",
+        "Nothing is charged or costs less than zero, nor is an own credential charged",
         """
         SELECT organization_id, format('event %%s: charge %%s, cost %%s', id, charge_usd, cost_usd)
           FROM billing_usageevent
-         WHERE charge_usd > cost_usd OR charge_usd < 0 OR (is_own_credential AND charge_usd <> 0)
+         WHERE cost_usd < 0 OR charge_usd < 0 OR (is_own_credential AND charge_usd <> 0)
         """,
     ),
     Rule(

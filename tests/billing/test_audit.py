@@ -14,7 +14,7 @@ from billing.ingest import ingest_shard
 from billing.models import LedgerEntry
 from billing.price_book import load_price_book
 from billing.services import grant_promotion, top_up
-from tests.billing.usage_events import append, event_of
+from tests.billing.usage_events import ECHO_VERSION, append, event_of
 
 LONG_AGO = timedelta(days=400)
 
@@ -51,7 +51,7 @@ def before(alice, redis_client, shard):
         shard,
         *(event_of(alice) for _ in range(3)),
         event_of(alice, own=True, charge_nano=0),
-        event_of(alice, charge_nano=0),
+        event_of(alice, price_version=f"{ECHO_VERSION} x0 +0", charge_nano=0),
         event_of(alice, status=429, ending="refused", usage={}, cost_nano=0, charge_nano=0),
         event_of(alice, price_version="declared:1", cost_nano=5, charge_nano=5),
     )
@@ -122,7 +122,7 @@ def test_a_sound_ledger_has_no_difference(before):
             "UPDATE billing_usageevent SET charge_usd = cost_usd + 1 WHERE id = '{transfer}'",
             {
                 "Every event's charge and cost are in the ledger once, and only those",
-                "Nobody is charged more than the cost, nor for an own credential",
+                "Every event's charge is its cost at its terms",
             },
         ),
         (
@@ -150,6 +150,27 @@ def test_a_planted_difference_is_found(alice, before, statement, rules):
     )
 
     assert rules <= found_since(before)
+
+
+@pytest.mark.parametrize(
+    ("version", "charge_nano"),
+    [
+        (ECHO_VERSION, 27_000),
+        (f"{ECHO_VERSION} x1.05 +0.002", 2_028_350),
+        (f"{ECHO_VERSION} charged declared:fake/own@500000/3000000", 33_500),
+    ],
+)
+def test_a_charge_is_recomputed_from_the_terms_that_the_version_names(
+    alice, before, redis_client, shard, version, charge_nano
+):
+    append(redis_client, shard, event_of(alice, price_version=version, charge_nano=charge_nano))
+    ingest_shard(redis_client, shard)
+    assert differences() == before
+
+    append(redis_client, shard, event_of(alice, price_version=version, charge_nano=charge_nano + 1))
+    ingest_shard(redis_client, shard)
+
+    assert found_since(before) == {"Every event's charge is its cost at its terms"}
 
 
 def test_a_difference_comes_with_an_example(alice, before):

@@ -43,8 +43,9 @@ CHAIN = "L2  Every entry's balance follows from the one before it"
 ONCE = "L5  Every event's charge and cost are in the ledger once, and only those"
 ASKED = "L7  Nothing is charged for a request that no provider was asked for"
 GUARDED = "L9  The triggers that refuse changes and unbalanced transfers stand and are enabled"
-AT_COST = "L10 Nobody is charged more than the cost, nor for an own credential"
+OWN_IS_FREE = "L10 Nothing is charged or costs less than zero, nor is an own credential charged"
 PRICED = "L10 Every event's cost is its usage at its price version"
+CHARGED = "L10 Every event's charge is its cost at its terms"
 OVERVIEW = "L15 Every hour of the overview is the sum of its events"
 DIRECTION = "L17 Money moves only between the accounts of its kind, and in its direction"
 BELONGS = "L20 Every entry belongs to its transfer: one moment, one organization"
@@ -126,16 +127,24 @@ TAMPERINGS = {
     "the balance trigger is gone": ("DROP TRIGGER balanced ON billing_ledgertransfer", {GUARDED}),
     "a cost is not its price": (
         EVENT.format(change="cost_usd = cost_usd * 2, charge_usd = charge_usd * 2"),
-        {PRICED, ONCE},
+        {PRICED, CHARGED, ONCE},
     ),
     "a cost is a nano-dollar off its price": (
         EVENT.format(change="cost_usd = cost_usd + 0.000000001"),
         {PRICED, ONCE},
     ),
-    "usage is changed after the fact": (EVENT.format(change="output_tokens = 11"), {PRICED}),
-    "usage is negative": (EVENT.format(change="input_tokens = -7"), {PRICED}),
-    "more is charged than it cost": (EVENT.format(change="charge_usd = cost_usd + 1"), {AT_COST, ONCE}),
-    "an own credential is charged": (EVENT.format(change="is_own_credential = true"), {AT_COST, ONCE}),
+    "usage is changed after the fact": (EVENT.format(change="output_tokens = 11"), {PRICED, CHARGED}),
+    "usage is negative": (EVENT.format(change="input_tokens = -7"), {PRICED, CHARGED}),
+    "more is charged than it cost": (EVENT.format(change="charge_usd = cost_usd + 1"), {CHARGED, ONCE}),
+    "an own credential is charged": (
+        EVENT.format(change="is_own_credential = true"),
+        {OWN_IS_FREE, CHARGED, ONCE},
+    ),
+    "a cost is negative": (EVENT.format(change="cost_usd = -cost_usd"), {OWN_IS_FREE, PRICED, ONCE}),
+    "a markup is written into the version": (
+        EVENT.format(change="price_version = price_version || ' x1.05 +0'"),
+        {CHARGED},
+    ),
     "an event is given to another organization": (
         EVENT.format(change="organization_id = '{foreign}'"),
         {TENANT, ONCE},
@@ -241,6 +250,7 @@ CONSEQUENCES: dict[str, set[str]] = {
     "a cost is not its price": {OVERVIEW},
     "a cost is a nano-dollar off its price": {OVERVIEW},
     "more is charged than it cost": {OVERVIEW},
+    "a cost is negative": {OVERVIEW},
     "an event is stored twice": {OVERVIEW, ONCE},
 }
 
@@ -249,7 +259,7 @@ def test_every_rule_has_an_alteration_that_breaks_it() -> None:
     broken = {title for _, titles in TAMPERINGS.values() for title in titles}
     known = {f"{rule.number:<4}{rule.title}" for rule in rules()}
 
-    assert broken == known | {PRICED}
+    assert broken == known | {PRICED, CHARGED}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,139 @@
+"""Pricing every event again at the version that it names, as the audit does (L10).
+
+Events that share version, amounts and counts are one group, so that a table of any size is read
+in batches and each group is priced once.
+"""
+
+import re
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, Min
+
+from billing.audit_findings import MAX_EXAMPLES, Difference, Finding
+from billing.errors import AuditTooSlow, UnknownPrice
+from billing.models import UsageEvent
+from billing.money import nano_to_usd
+from billing.price_book import PriceBook
+from billing.pricing import Price
+from billing.terms import CHARGED, TIMES, Terms, bill_of, split_version
+from billing.usage import FIELDS, TokenUsage
+
+ROWS_PER_FETCH = 2_000
+TOO_SLOW = "The audit did not finish within its time (FAREBOX_AUDIT_TIMEOUT_SECONDS)."
+COSTS = ("L10", "Every event's cost is its usage at its price version")
+CHARGES = ("L10", "Every event's charge is its cost at its terms")
+
+# The version of a price that an owner declared names its two rates, in pico-dollars a token.
+_DECLARED = re.compile(r"declared:.+@(?P<input>\d+)/(?P<output>\d+)")
+_USAGE_COLUMNS = tuple(name if name == "searches" else f"{name}_tokens" for name in FIELDS)
+_SAME = ("price_version", "cost_usd", "charge_usd", "is_own_credential", *_USAGE_COLUMNS)
+
+_Wrong = defaultdict[uuid.UUID | None, list[tuple[int, str]]]
+
+
+@dataclass(slots=True)
+class Repricing:
+    """How many events were priced again, how many could not be, and which differ."""
+
+    repriced: int = 0
+    not_repriced: int = 0
+    wrong_costs: _Wrong = field(default_factory=lambda: defaultdict(list))
+    wrong_charges: _Wrong = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def costs(self) -> Finding:
+        return Finding(*COSTS, _differences(self.wrong_costs))
+
+    @property
+    def charges(self) -> Finding:
+        return Finding(*CHARGES, _differences(self.wrong_charges))
+
+
+def reprice(book: PriceBook, *, is_late: Callable[[], bool]) -> Repricing:
+    """Price all events again. Raises AuditTooSlow when it is late."""
+    repricing = Repricing()
+    for group in _groups().iterator(chunk_size=ROWS_PER_FETCH):
+        if is_late():
+            raise AuditTooSlow(TOO_SLOW)
+        try:
+            amounts = _amounts_of(group, book)
+        except UnknownPrice:
+            repricing.not_repriced += group["count"]
+            amounts = group["cost_usd"], _charge_at_par(group)
+        else:
+            repricing.repriced += group["count"]
+        cost_usd, charge_usd = amounts
+        if group["cost_usd"] != cost_usd:
+            _note(repricing.wrong_costs, group, "cost", cost_usd)
+        if group["charge_usd"] != charge_usd:
+            _note(repricing.wrong_charges, group, "charge", charge_usd)
+    return repricing
+
+
+def _groups() -> Any:
+    return UsageEvent.objects.order_by().values(*_SAME).annotate(count=Count("id"))
+
+
+def _amounts_of(group: dict[str, Any], book: PriceBook) -> tuple[Decimal | None, Decimal | None]:
+    """Cost and charge as the version gives them; None where no usage can be such. Raises UnknownPrice."""
+    counts = {name: group[column] for name, column in zip(FIELDS, _USAGE_COLUMNS, strict=True)}
+    if min(counts.values()) < 0:
+        return None, None
+    usage = TokenUsage(**counts)
+    if usage == TokenUsage():
+        return nano_to_usd(0), nano_to_usd(0)
+    bill = bill_of(usage, _terms_named(group["price_version"], book))
+    charge_nano = 0 if group["is_own_credential"] else bill.charge.total_nano
+    return nano_to_usd(bill.cost.total_nano), nano_to_usd(charge_nano)
+
+
+def _charge_at_par(group: dict[str, Any]) -> Any:
+    """The charge of an event at a price that nobody knows any more, which without terms is its cost."""
+    version = group["price_version"]
+    if group["is_own_credential"]:
+        return nano_to_usd(0)
+    return group["charge_usd"] if CHARGED in version or TIMES in version else group["cost_usd"]
+
+
+def _terms_named(version: str, book: PriceBook) -> Terms:
+    price_version, own_version, multiplier_ppm, fee_pico = split_version(version)
+    return Terms(
+        price=_price_named(price_version, book),
+        own_price=_price_named(own_version, book) if own_version else None,
+        multiplier_ppm=multiplier_ppm,
+        fee_pico=fee_pico,
+    )
+
+
+def _price_named(version: str, book: PriceBook) -> Price:
+    declared = _DECLARED.fullmatch(version)
+    if declared is None:
+        return book.price_of_version(version)
+    return Price(version=version, input=int(declared["input"]), output=int(declared["output"]))
+
+
+def _note(wrong: _Wrong, group: dict[str, Any], what: str, expected_usd: Decimal | None) -> None:
+    """Note whose the events of the group are, with the id of one of each."""
+    same = {name: value for name, value in group.items() if name != "count"}
+    rows = UsageEvent.objects.order_by().filter(**same).values("organization_id")
+    for row in rows.annotate(count=Count("id"), example=Min("request_id")):
+        if expected_usd is None:
+            text = f"request {row['example']}: a count of its usage is negative"
+        else:
+            version = group["price_version"]
+            text = f"request {row['example']}: {what} {group[f'{what}_usd']}, {version} gives {expected_usd}"
+        wrong[row["organization_id"]].append((row["count"], text))
+
+
+def _differences(wrong: _Wrong) -> dict[uuid.UUID | None, Difference]:
+    return {
+        organization_id: Difference(
+            sum(count for count, _ in parts), tuple(text for _, text in parts[:MAX_EXAMPLES])
+        )
+        for organization_id, parts in wrong.items()
+    }
