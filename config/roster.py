@@ -75,7 +75,7 @@ def app_children(layout: Layout, environment: Mapping[str, str], *, lock_fd: int
     """Gateway with the pages, worker with its scheduler, and simulator."""
     # A second more than the drain: first we cut what still runs and tell its client, then the server does.
     graceful = ["--timeout-graceful-shutdown", str(DRAIN_SECONDS + 1)]
-    serve = ["--host", "127.0.0.1", "--no-access-log", *graceful]
+    serve = ["--host", "127.0.0.1", "--no-access-log", "--http", "config.serving:HttpProtocol", *graceful]
     schedule = str(layout.var / "beat-schedule")
     commands = {
         "gateway": ["uvicorn", "config.asgi:application", "--port", str(layout.port), *serve],

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import httpx
 
+from gateway.deadlines import Deadlines
 from gateway.errors import AllProvidersFailed, GatewayError, UpstreamTimeout
 from gateway.providers.base import Provider
 from gateway.providers.registry import provider_for
@@ -27,8 +28,9 @@ ForwardedHeaders = Sequence[tuple[str, str]]
 class Attempts:
     """Calls the targets of a request in their order."""
 
-    def __init__(self, outbound: Outbound, *, settings: GatewaySettings) -> None:
+    def __init__(self, outbound: Outbound, *, settings: GatewaySettings, deadlines: Deadlines) -> None:
         self._outbound = outbound
+        self._deadlines = deadlines
         self._settings = settings
 
     async def first_answer(
@@ -62,7 +64,7 @@ class Attempts:
         error_type: str | None = ABANDONED
         status_code: int | None = None
         try:
-            async with asyncio.timeout_at(deadline):
+            with self._deadlines.at(deadline):
                 answering = await self._call(target, trace, extra_headers)
             error_type, status_code = None, 200
             return answering

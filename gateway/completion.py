@@ -19,6 +19,7 @@ from gateway.admission import Admission
 from gateway.attempts import Answering, Attempts
 from gateway.bodies import BodyLog, Transcript
 from gateway.caller import Callers
+from gateway.deadlines import Deadlines
 from gateway.delivery import Delivery
 from gateway.errors import AnswerOutgrewHold, GatewayError, InternalError, ProviderError, UpstreamTimeout
 from gateway.exchange import Incoming, Reply
@@ -58,6 +59,7 @@ class Completions:
     running: RunningRequests
     extender: Extender
     bodies: BodyLog
+    deadlines: Deadlines
     stream_total_timeout_seconds: float
 
     async def answer(self, incoming: Incoming, reply: Reply) -> None:
@@ -108,8 +110,9 @@ class Completions:
             return
         begun_ms = call.trace.now_ms
         try:
-            async with asyncio.timeout(self.stream_total_timeout_seconds), aclosing(answering):
-                await self._pump(answering, call)
+            with self.deadlines.within(self.stream_total_timeout_seconds):
+                async with aclosing(answering):
+                    await self._pump(answering, call)
         except TimeoutError as exc:
             raise UpstreamTimeout("The stream took longer than one request may.") from exc
         finally:

@@ -69,17 +69,25 @@ class HttpConsumer:
             return
         except ClientLeft:
             return
-        try:
-            async with asyncio.TaskGroup() as group:
-                watcher = group.create_task(self._watch())
-                await self.handle(body)
-                watcher.cancel()
-        except* ClientLeft:
-            pass
+        await self._handle_watched(body)
 
     async def handle(self, body: bytes) -> None:
         """Answer the request with `send_headers` and `send_body`."""
         raise NotImplementedError
+
+    async def _handle_watched(self, body: bytes) -> None:
+        """Run `handle`, and cancel it at once when the client leaves."""
+        handler = asyncio.current_task()
+        assert handler is not None, "requests run in tasks"
+        watcher = asyncio.create_task(self._watch(handler))
+        try:
+            await self.handle(body)
+        except asyncio.CancelledError:
+            if not self.has_client_left:
+                raise
+            handler.uncancel()
+        finally:
+            watcher.cancel()
 
     @property
     def client_request_id(self) -> str:
@@ -100,7 +108,10 @@ class HttpConsumer:
         await self._send({"type": "http.response.body", "body": body, "more_body": more_body})
 
     def _check_headers(self) -> None:
-        names = [name for name, _ in self.scope["headers"]]
+        sent = list(self.scope["headers"])
+        if len(sent) == len(self.headers):
+            return
+        names = [name for name, _ in sent]
         for name in SINGLE_HEADERS:
             if names.count(name) > 1:
                 raise InvalidValue(f"The header {name.decode()} may be sent once.", param=name.decode())
@@ -127,7 +138,7 @@ class HttpConsumer:
         loop = asyncio.get_running_loop()
         seconds = self.plane.settings.body_timeout_seconds
         try:
-            async with asyncio.timeout_at(deadline or loop.time() + seconds):
+            with self.plane.deadlines.at(deadline or loop.time() + seconds):
                 message = await self._receive()
         except TimeoutError as exc:
             raise RequestTimeout(f"The whole body must arrive within {seconds:g} seconds.") from exc
@@ -135,12 +146,11 @@ class HttpConsumer:
             raise ClientLeft
         return message
 
-    async def _watch(self) -> None:
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.has_client_left = True
-                raise ClientLeft
+    async def _watch(self, handler: "asyncio.Task[Any]") -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.has_client_left = True
+        handler.cancel()
 
     async def _discard_rest(self) -> None:
         """Let a client that is still sending finish, so that it reads our answer instead of a reset."""

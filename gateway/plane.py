@@ -18,6 +18,7 @@ from gateway.attempts import Attempts
 from gateway.bodies import BodyLog
 from gateway.caller import Callers
 from gateway.completion import Completions
+from gateway.deadlines import Deadlines
 from gateway.draining import Drain
 from gateway.egress import EgressPolicy
 from gateway.extension import Extender
@@ -52,6 +53,7 @@ class Plane:
             call_timeout_seconds=settings.redis_call_timeout_ms / 1000,
             queue_limit=settings.redis_queue_limit,
         )
+        self.deadlines = Deadlines()
         self.policies = PolicyStore(settings)
         self.callers = Callers(self.policies, key_pepper=settings.key_pepper)
         self.router = Router(
@@ -80,7 +82,10 @@ class Plane:
                 rebuild=self.rebuilder.rebuild,
                 release=lambda hold: self.settler.hand_over(void(hold)),
             ),
-            attempts=Attempts(_outbound(self._transport, settings), settings=settings),
+            attempts=Attempts(
+                _outbound(self._transport, settings), settings=settings, deadlines=self.deadlines
+            ),
+            deadlines=self.deadlines,
             running=self.running,
             extender=Extender(self.redis),
             bodies=BodyLog(Vault(settings.master_key), limit_bytes=settings.logged_body_limit_bytes),
@@ -140,7 +145,12 @@ def _outbound(transport: PooledTransport, settings: GatewaySettings) -> Outbound
     networks = frozenset(ip_network(network) for network in settings.allowed_upstream_networks)
     return Outbound(
         transport=transport,
-        settings=settings,
+        timeouts={
+            "connect": settings.upstream_connect_timeout_seconds,
+            "pool": settings.upstream_pool_timeout_seconds,
+            "write": settings.upstream_write_timeout_seconds,
+            "read": settings.stream_gap_timeout_seconds,
+        },
         guarded=EgressPolicy(is_guarded=True, allowed_networks=networks),
         unguarded=EgressPolicy(is_guarded=False),
     )

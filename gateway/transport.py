@@ -267,10 +267,9 @@ class _Origin:
 
 
 async def _body_of(request: httpx.Request) -> bytes:
-    try:
-        return request.content
-    except httpx.RequestNotRead:
-        return await request.aread()
+    if type(request.stream) is httpx.ByteStream:
+        return b"".join(request.stream)
+    return await request.aread()
 
 
 def _policy_of(request: httpx.Request) -> EgressPolicy:

@@ -5,7 +5,7 @@ through a client: that costs a tenth. Which target is tried next is decided in
 `gateway.attempts`; what bytes mean is decided in `gateway.providers`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,6 @@ from gateway.egress import EgressPolicy, EgressRefused
 from gateway.errors import GatewayError, InvalidProviderResponse, ProviderError, UpstreamTimeout
 from gateway.providers.base import Provider, UpstreamCall
 from gateway.routing.target import Target
-from gateway.settings import GatewaySettings
 from gateway.sse import Event, EventParser
 from gateway.wire.shapes import ChatAnswer, ChatChunk, Done
 
@@ -25,28 +24,29 @@ REMEMBERED_URLS = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """How to reach any provider: the transport, its time-outs and what it may connect to."""
+    """How to reach any provider: the transport, its time-outs and what it may connect to.
+
+    `timeouts` are httpx's four phases in seconds; `read` is the time between two reads.
+    """
 
     transport: httpx.AsyncBaseTransport
-    settings: GatewaySettings
+    timeouts: Mapping[str, float]
     guarded: EgressPolicy
     unguarded: EgressPolicy
 
     async def send(self, call: UpstreamCall, *, target: Target) -> httpx.Response:
         """Send one request and give the response's head. Raises ProviderError or UpstreamTimeout."""
-        settings = self.settings
+        url = _parsed_url(call.url)
+        headers = [(name.encode(), value.encode()) for name, value in call.headers]
+        headers += [(b"host", url.netloc), (b"content-length", b"%d" % len(call.body))]
+        # With `stream` instead of `content` no header is looked up or added, which costs as much as sending.
         request = httpx.Request(
             "POST",
-            _parsed_url(call.url),
-            headers=call.headers,
-            content=call.body,
+            url,
+            headers=headers,
+            stream=httpx.ByteStream(call.body),
             extensions={
-                "timeout": {
-                    "connect": settings.upstream_connect_timeout_seconds,
-                    "pool": settings.upstream_pool_timeout_seconds,
-                    "write": settings.upstream_write_timeout_seconds,
-                    "read": settings.stream_gap_timeout_seconds,
-                },
+                "timeout": self.timeouts,
                 "egress": self.guarded if target.is_guarded else self.unguarded,
             },
         )
@@ -75,7 +75,7 @@ async def read_body(response: httpx.Response, *, limit_bytes: int, provider: str
     """The whole body, and the connection given back. Raises InvalidProviderResponse beyond the limit."""
     pieces, size = [], 0
     try:
-        async for piece in raw_bytes(response):
+        async for piece in _stream_of(response):
             size += len(piece)
             if size > limit_bytes:
                 raise InvalidProviderResponse(f"The answer of {provider} is larger than {limit_bytes} bytes.")
@@ -83,7 +83,7 @@ async def read_body(response: httpx.Response, *, limit_bytes: int, provider: str
     except httpx.TransportError as exc:
         raise translate(exc, provider=provider) from exc
     finally:
-        await response.aclose()
+        await _stream_of(response).aclose()
     return b"".join(pieces)
 
 
@@ -108,11 +108,11 @@ class UpstreamStream:
     def __init__(
         self, response: httpx.Response, provider: Provider, *, name: str, event_limit_bytes: int
     ) -> None:
-        self._response = response
         self._provider = provider
         self._name = name
         self._parser = EventParser(limit_bytes=event_limit_bytes)
-        self._bytes = raw_bytes(response)
+        self._stream = _stream_of(response)
+        self._reads = aiter(self._stream)
         self._waiting: list[ChatChunk] = []
         self.has_ended = False
         """Whether the provider's end mark was seen."""
@@ -144,15 +144,18 @@ class UpstreamStream:
 
     async def aclose(self) -> None:
         """Give the connection up; the provider sees us leave if it was still sending."""
-        await self._response.aclose()
+        await self._stream.aclose()
 
     async def _read(self) -> bool:
         try:
-            data = await anext(self._bytes, None)
+            data = await anext(self._reads)
+        except StopAsyncIteration:
+            self._take(self._parser.close())
+            return False
         except httpx.TransportError as exc:
             raise translate(exc, provider=self._name) from exc
-        self._take(self._parser.close() if data is None else self._parser.feed(data))
-        return data is not None
+        self._take(self._parser.feed(data))
+        return True
 
     def _take(self, events: list[Event]) -> None:
         for event in events:
@@ -165,9 +168,8 @@ class UpstreamStream:
                 self._waiting.append(chunk)
 
 
-async def raw_bytes(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The body as it arrives, one item a read."""
+def _stream_of(response: httpx.Response) -> httpx.AsyncByteStream:
+    """The body as it arrives, one item a read, without what a client would do to it."""
     stream = response.stream
     assert isinstance(stream, httpx.AsyncByteStream), "the transport is asynchronous"
-    async for piece in stream:
-        yield piece
+    return stream

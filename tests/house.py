@@ -100,6 +100,7 @@ class House:
         url = f"http://127.0.0.1:{port}"
         log = (self.folder / f"gateway-{uuid.uuid4().hex[:6]}.log").open("wb")
         command = [sys.executable, "-m", "uvicorn", f"{application}:application", "--no-access-log"]
+        command += ["--http", "config.serving:HttpProtocol"]
         # By port, not by an open socket: uvicorn takes that for a local one and leaves Nagle's delay on.
         options = ["--port", str(port), "--log-level", "warning", "--timeout-graceful-shutdown", "5"]
         child = subprocess.Popen(
