@@ -4,7 +4,6 @@ Events that share version, amounts and counts are one group, so that a table of 
 in batches and each group is priced once.
 """
 
-import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
@@ -19,8 +18,8 @@ from billing.errors import AuditTooSlow, UnknownPrice
 from billing.models import UsageEvent
 from billing.money import nano_to_usd
 from billing.price_book import PriceBook
-from billing.pricing import Price
-from billing.terms import CHARGED, TIMES, Terms, bill_of, split_version
+from billing.price_versions import PriceVersions
+from billing.terms import CHARGED, TIMES, bill_of
 from billing.usage import FIELDS, TokenUsage
 
 ROWS_PER_FETCH = 2_000
@@ -28,8 +27,6 @@ TOO_SLOW = "The audit did not finish within its time (FAREBOX_AUDIT_TIMEOUT_SECO
 COSTS = ("L10", "Every event's cost is its usage at its price version")
 CHARGES = ("L10", "Every event's charge is its cost at its terms")
 
-# The version of a price that an owner declared names its two rates, in pico-dollars a token.
-_DECLARED = re.compile(r"declared:.+@(?P<input>\d+)/(?P<output>\d+)")
 _USAGE_COLUMNS = tuple(name if name == "searches" else f"{name}_tokens" for name in FIELDS)
 _SAME = ("price_version", "cost_usd", "charge_usd", "is_own_credential", *_USAGE_COLUMNS)
 
@@ -56,12 +53,12 @@ class Repricing:
 
 def reprice(book: PriceBook, *, is_late: Callable[[], bool]) -> Repricing:
     """Price all events again. Raises AuditTooSlow when it is late."""
-    repricing = Repricing()
+    repricing, versions = Repricing(), PriceVersions(book)
     for group in _groups().iterator(chunk_size=ROWS_PER_FETCH):
         if is_late():
             raise AuditTooSlow(TOO_SLOW)
         try:
-            amounts = _amounts_of(group, book)
+            amounts = _amounts_of(group, versions)
         except UnknownPrice:
             repricing.not_repriced += group["count"]
             amounts = group["cost_usd"], _charge_at_par(group)
@@ -79,7 +76,7 @@ def _groups() -> Any:
     return UsageEvent.objects.order_by().values(*_SAME).annotate(count=Count("id"))
 
 
-def _amounts_of(group: dict[str, Any], book: PriceBook) -> tuple[Decimal | None, Decimal | None]:
+def _amounts_of(group: dict[str, Any], versions: PriceVersions) -> tuple[Decimal | None, Decimal | None]:
     """Cost and charge as the version gives them; None where no usage can be such. Raises UnknownPrice."""
     counts = {name: group[column] for name, column in zip(FIELDS, _USAGE_COLUMNS, strict=True)}
     if min(counts.values()) < 0:
@@ -87,7 +84,7 @@ def _amounts_of(group: dict[str, Any], book: PriceBook) -> tuple[Decimal | None,
     usage = TokenUsage(**counts)
     if usage == TokenUsage():
         return nano_to_usd(0), nano_to_usd(0)
-    bill = bill_of(usage, _terms_named(group["price_version"], book))
+    bill = bill_of(usage, versions.terms(group["price_version"]))
     charge_nano = 0 if group["is_own_credential"] else bill.charge.total_nano
     return nano_to_usd(bill.cost.total_nano), nano_to_usd(charge_nano)
 
@@ -98,23 +95,6 @@ def _charge_at_par(group: dict[str, Any]) -> Any:
     if group["is_own_credential"]:
         return nano_to_usd(0)
     return group["charge_usd"] if CHARGED in version or TIMES in version else group["cost_usd"]
-
-
-def _terms_named(version: str, book: PriceBook) -> Terms:
-    price_version, own_version, multiplier_ppm, fee_pico = split_version(version)
-    return Terms(
-        price=_price_named(price_version, book),
-        own_price=_price_named(own_version, book) if own_version else None,
-        multiplier_ppm=multiplier_ppm,
-        fee_pico=fee_pico,
-    )
-
-
-def _price_named(version: str, book: PriceBook) -> Price:
-    declared = _DECLARED.fullmatch(version)
-    if declared is None:
-        return book.price_of_version(version)
-    return Price(version=version, input=int(declared["input"]), output=int(declared["output"]))
 
 
 def _note(wrong: _Wrong, group: dict[str, Any], what: str, expected_usd: Decimal | None) -> None:

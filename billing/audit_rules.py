@@ -38,6 +38,8 @@ GUARDS = (
     ("billing_ledgerentry", "fits_its_transfer"),
     ("billing_ledgeraudit", "append_only"),
     ("billing_ledgerauditfinding", "append_only"),
+    ("billing_pricefact", "append_only"),
+    ("billing_markup", "append_only"),
 )
 _GUARDS = ", ".join(f"('{table}', '{trigger}')" for table, trigger in GUARDS)
 

@@ -17,6 +17,9 @@ from django.db.models.functions import Now
 from accounts.models import Organization
 from billing.audit_models import LedgerAudit as LedgerAudit
 from billing.audit_models import LedgerAuditFinding as LedgerAuditFinding
+from billing.price_rows import Markup as Markup
+from billing.price_rows import PriceCeiling as PriceCeiling
+from billing.price_rows import PriceFact as PriceFact
 
 USD_DIGITS, USD_DECIMALS = 20, 9
 # Two names of a model at a provider with their days and fingerprints (`billing.sales`).

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime
+from functools import cache
 
 import redis
 from celery import shared_task
@@ -10,6 +11,8 @@ from django.conf import settings
 from billing.audit_runs import is_audit_due, run_audit
 from billing.ingest import MAX_EVENTS_PER_BATCH, ingest_shard
 from billing.partitions import BODIES, EVENTS, keep_days
+from billing.price_book import load_price_book
+from billing.price_services import register_shipped_prices
 from billing.usage_stream import waiting_shards
 
 PARTITION_DAYS_AHEAD = 7
@@ -25,6 +28,7 @@ def ingest_usage() -> int:
 
     A shard that another run is at is left to it.
     """
+    _keep_shipped_prices()
     with _client() as client:
         return sum(_drain(client, shard) for shard in waiting_shards(client, settings.FAREBOX_SHARDS))
 
@@ -50,6 +54,14 @@ def prove_ledger() -> str:
         return "not due"
     audit = run_audit()
     return audit.outcome if audit else "running elsewhere"
+
+
+@cache
+def _keep_shipped_prices() -> None:
+    """Once in a process: the prices of its files are kept before any event that names them."""
+    kept = register_shipped_prices(book=load_price_book())
+    if kept:
+        logger.info("shipped prices kept", extra={"count": kept})
 
 
 def _drain(client: "redis.Redis", shard: int) -> int:

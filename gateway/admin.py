@@ -46,7 +46,7 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes non
 
     class Meta:
         model = ProviderConnection
-        fields = ("provider", "is_active")
+        fields = ("provider", "is_active", "region")
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -115,7 +115,7 @@ class CustomModelInline(TabularInline):  # type: ignore[misc]  # unfold has no t
 class ProviderConnectionAdmin(ModelAdmin):  # type: ignore[misc]
     form = ConnectionForm
     list_display = ("provider", "base_url", "key", "is_active", "updated_at")
-    fields = ("provider", "base_url", "key", "api_key", "is_active")
+    fields = ("provider", "base_url", "key", "api_key", "region", "is_active")
     inlines = (CustomModelInline,)
 
     @admin.display(description="Key there is")
@@ -139,6 +139,8 @@ class ProviderConnectionAdmin(ModelAdmin):  # type: ignore[misc]
             obj.pk = services.connect_provider(organization=None, **form.given(form.cleaned_data)).pk
         stored = ProviderConnection.objects.get(pk=obj.pk)
         services.switch_connection(connection=stored, is_active=obj.is_active)
+        if "region" in form.changed_data:
+            services.place_connection(connection=stored, region=obj.region)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         formset.new_objects, formset.changed_objects, formset.deleted_objects = [], [], []

@@ -6,21 +6,47 @@ Answers `gateway.routing.select`'s questions. Nothing is fetched here.
 from collections.abc import Mapping, Sequence
 from datetime import date
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from billing.errors import UnknownPrice
 from billing.price_book import ModelListing, PriceBook
+from billing.price_list import PriceList, ceiling_price
 from billing.pricing import Price
-from gateway.policy import Reach
+from billing.terms import Terms
+from gateway.policy import Ceiling, Reach
 from gateway.routing.target import Connection, Offer
+
+NOTHING_STATED = PriceList()
+
+
+class Unpriced(Struct, frozen=True):
+    """What a model without a price may cost, and whether the operator's keys reach it too."""
+
+    ceiling: Ceiling
+    is_for_own_keys_alone: bool
 
 
 class Catalogue:
     """The models and connections behind one key on one day. Own connections come first."""
 
-    def __init__(self, book: PriceBook, *, own: Reach, operator: Reach, today: date) -> None:
+    def __init__(
+        self,
+        book: PriceBook,
+        *,
+        own: Reach,
+        operator: Reach,
+        today: date,
+        prices: PriceList = NOTHING_STATED,
+        unpriced: Unpriced | None = None,
+    ) -> None:
         self._book = book
         self._own = own
         self._operator = operator
         self._today = today
+        # None, as for nearly everyone: the hot path then asks the book and nothing else.
+        self._prices = prices or None
+        self._unpriced = unpriced
 
     @property
     def known_providers(self) -> "Catalogue":
@@ -40,7 +66,14 @@ class Catalogue:
         if declared := self._declared().get((provider, model)):
             return declared
         listing = self._book.listing(provider, model)
-        return self._offer(listing) if listing else None
+        return self._offer(listing) if listing else self._unlisted(provider, model)
+
+    def in_region(self, offer: Offer, region: str) -> Offer:
+        """The offer at the prices of an endpoint in this region."""
+        listing = self._book.listing(offer.provider, offer.model)
+        if (offer.provider, offer.model) in self._declared() or listing is None:
+            return offer
+        return self._offer(listing, region=region)
 
     def providers_of(self, model: str) -> Sequence[Offer]:
         """Every offer of a bare model name by a provider that can be reached; declared prices win."""
@@ -60,25 +93,65 @@ class Catalogue:
 
     def _declared(self) -> Mapping[tuple[str, str], Offer]:
         """Prices that owners declared; an organization's own never price what the operator's key pays."""
+        operator = self._operator.offers if self._prices is None else self._marked_up(self._prices)
         if not self._own.offers:
-            return self._operator.offers
+            return operator
         paid_by_operator = {connection.provider for connection in self._operator.connections}
         own = {name: offer for name, offer in self._own.offers.items() if name[0] not in paid_by_operator}
-        return {**self._operator.offers, **own}
+        return {**operator, **own}
 
-    def _offer(self, listing: ModelListing) -> Offer:
-        return Offer(
+    def _marked_up(self, prices: PriceList) -> Mapping[tuple[str, str], Offer]:
+        return {
+            (provider, model): replace(offer, terms=prices.charged(offer.price, provider, model, self._today))
+            for (provider, model), offer in self._operator.offers.items()
+            if offer.price is not None
+        }
+
+    def _offer(self, listing: ModelListing, *, region: str = "") -> Offer:
+        price, terms = self._priced(listing, region)
+        offer = Offer(
             provider=listing.provider,
             model=listing.model,
             upstream_name=listing.upstream_name,
-            price=self._price(listing),
+            price=price,
+            terms=terms,
             context_window_tokens=listing.context_window_tokens,
             max_output_tokens=listing.max_output_tokens,
             capabilities=listing.capabilities,
         )
+        return offer if price is not None else self._at_ceiling(offer)
 
-    def _price(self, listing: ModelListing) -> Price | None:
-        try:
-            return listing.price_at(self._today)
-        except UnknownPrice:
+    def _priced(self, listing: ModelListing, region: str) -> tuple[Price | None, Terms | None]:
+        if self._prices is None:
+            try:
+                return listing.price_at(self._today, region=region), None
+            except UnknownPrice:
+                return None, None
+        terms = self._prices.terms_at(
+            listing.provider, listing.model, self._today, listing=listing, region=region
+        )
+        return (terms.price, terms) if terms else (None, None)
+
+    def _unlisted(self, provider: str, model: str) -> Offer | None:
+        """A model that the book does not list: at the price the operator has stated, else the ceiling."""
+        if (self._prices is None and self._unpriced is None) or not self.connections_for(provider):
             return None
+        offer = Offer(provider=provider, model=model, upstream_name=model, price=None)
+        if self._prices is not None:
+            terms = self._prices.terms_at(provider, model, self._today, listing=None)
+            if terms is not None:
+                return replace(offer, price=terms.price, terms=terms)
+        return self._at_ceiling(offer) if self._unpriced else None
+
+    def _at_ceiling(self, offer: Offer) -> Offer:
+        """The offer at its owner's ceiling, if there is one: a price is never nothing."""
+        if self._unpriced is None:
+            return offer
+        ceiling = self._unpriced.ceiling
+        price = ceiling_price(
+            offer.provider,
+            offer.model,
+            input_usd_per_million=ceiling.input_usd_per_million,
+            output_usd_per_million=ceiling.output_usd_per_million,
+        )
+        return replace(offer, price=price, is_for_own_keys_alone=self._unpriced.is_for_own_keys_alone)

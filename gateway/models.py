@@ -9,6 +9,7 @@ import uuid
 from django.db import models
 
 from accounts.models import Organization
+from billing.price_rows import MAX_REGION_CHARACTERS
 
 MAX_PROVIDER_CHARACTERS = 64
 MAX_BASE_URL_CHARACTERS = 512
@@ -35,6 +36,11 @@ class ProviderConnection(models.Model):
     encrypted_api_key = models.BinaryField(editable=False)
     api_key_tail = models.CharField(
         max_length=4, blank=True, editable=False, help_text="Tells keys apart; empty: it has no key."
+    )
+    region = models.SlugField(
+        max_length=MAX_REGION_CHARACTERS,
+        blank=True,
+        help_text="Where its endpoint is, if the price book has other prices there; empty: everywhere.",
     )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -57,7 +57,10 @@ class Plane:
         self.policies = PolicyStore(settings)
         self.callers = Callers(self.policies, key_pepper=settings.key_pepper)
         self.router = Router(
-            load_price_book(), self.policies, attempts_limit=settings.upstream_attempts_limit
+            load_price_book(),
+            self.policies,
+            attempts_limit=settings.upstream_attempts_limit,
+            unpriced_floor_usd=settings.unpriced_floor_usd_per_million,
         )
         self.settler = Settler(self.redis, settings=settings, spool=Spool(Path(settings.spool_dir)))
         self.leases = LeaseKeeper(self.redis, settings=settings)

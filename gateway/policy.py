@@ -6,8 +6,10 @@ Pure: `gateway.policy_store` loads policies from PostgreSQL and drops them when 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
+from billing.price_list import Layer
 from gateway.routing.target import Connection, Offer
 
 WALLET_WINDOW = "wallet"
@@ -49,6 +51,14 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """The most that an owner lets a model without a price cost."""
+
+    input_usd_per_million: Decimal
+    output_usd_per_million: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything the data plane knows of a key. `scopes` goes from the narrowest to the widest."""
 
@@ -69,6 +79,8 @@ class Policy:
     is_stream_cut_on_revocation: bool
     scopes: tuple[Scope, ...]
     own_reach: Reach
+    own_prices: Layer = field(default_factory=Layer)
+    ceiling: Ceiling | None = None
     wrapped_data_key: bytes | None
     """The data key that seals stored bodies, still wrapped."""
 

@@ -10,16 +10,18 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
 from accounts.vault import Vault
 from billing.counted import CREDIT_GRANTED_SQL
 from billing.money import usd_to_nano
+from billing.price_list import Layer, PriceList, layer_of, markups_of
 from billing.pricing import Price
 from gateway.policy import (
     WALLET_WINDOW,
     BudgetRule,
+    Ceiling,
     Policy,
     Reach,
     Scope,
@@ -35,6 +37,8 @@ KEY_SQL = """
 SELECT e.epoch, k.id, k.secret_hmac, k.project_id, k.organization_id,
        o.name AS organization_name, o.created_at, k.expires_at, k.revoked_at, o.is_active,
        k.allowed_models, k.default_tags, p.mode,
+       c.input_usd_per_million, c.output_usd_per_million,
+       EXISTS (SELECT FROM billing_pricefact f WHERE f.organization_id = o.id) AS has_prices,
        o.is_body_logging_on, o.is_stream_cut_on_revocation, o.encrypted_data_key,
        k.requests_per_minute AS key_requests, k.tokens_per_minute AS key_tokens,
        k.concurrent_requests AS key_running,
@@ -46,6 +50,7 @@ SELECT e.epoch, k.id, k.secret_hmac, k.project_id, k.organization_id,
   JOIN accounts_project p ON p.id = k.project_id
   JOIN accounts_organization o ON o.id = k.organization_id
   JOIN accounts_organizationepoch e ON e.organization_id = o.id
+  LEFT JOIN billing_priceceiling c ON c.organization_id = o.id
  WHERE k.secret_hmac = %s
 """
 BUDGET_SQL = """
@@ -53,13 +58,18 @@ SELECT id, scope, scope_id, amount_usd, "window", time_zone, created_at FROM bil
  WHERE organization_id = %s AND scope_id = ANY(%s)
 """
 CONNECTION_SQL = """
-SELECT c.id, c.organization_id, c.provider, c.base_url, c.encrypted_api_key,
+SELECT c.id, c.organization_id, c.provider, c.base_url, c.encrypted_api_key, c.region,
        m.model, m.upstream_name, m.context_window_tokens, m.max_output_tokens,
        m.input_usd_per_million, m.output_usd_per_million
   FROM gateway_providerconnection c LEFT JOIN gateway_custommodel m ON m.connection_id = c.id
  WHERE c.is_active AND c.organization_id IS NOT DISTINCT FROM %s
  ORDER BY c.provider, m.model
 """
+PRICE_SQL = """
+SELECT id, provider, model, region, tier, valid_from, valid_until, version, facts FROM billing_pricefact
+ WHERE source <> 'shipped' AND organization_id IS NOT DISTINCT FROM %s
+"""
+MARKUP_SQL = "SELECT id, provider, multiplier_ppm, fee_pico, valid_from FROM billing_markup"
 
 
 async def load_policy(
@@ -78,8 +88,10 @@ async def load_policy(
         credit = await cursor.fetchone()
         await cursor.execute(CONNECTION_SQL, (organization_id,))
         connections = await cursor.fetchall()
+        own_prices = await _layer(cursor, organization_id) if key["has_prices"] else Layer()
     wallet = _wallet(key, credit["granted_usd"] if credit else Decimal(0))
-    return _policy(key, _scopes(key, budgets, wallet), connections, vault=vault, shards=shards)
+    scopes = _scopes(key, budgets, wallet)
+    return _policy(key, scopes, connections, own_prices=own_prices, vault=vault, shards=shards)
 
 
 async def load_operator_reach(connection: AsyncConnection[Any], vault: Vault) -> Reach:
@@ -89,8 +101,27 @@ async def load_operator_reach(connection: AsyncConnection[Any], vault: Vault) ->
         return _reach(await cursor.fetchall(), vault=vault, wrapped_data_key=None)
 
 
+async def load_operator_prices(connection: AsyncConnection[Any]) -> PriceList:
+    """The operator's prices and markups, which bind every organization."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        layer = await _layer(cursor, None)
+        await cursor.execute(MARKUP_SQL)
+        return PriceList(operator=layer, markups=markups_of(await cursor.fetchall()))
+
+
+async def _layer(cursor: AsyncCursor[DictRow], organization_id: UUID | None) -> Layer:
+    await cursor.execute(PRICE_SQL, (organization_id,))
+    return layer_of(await cursor.fetchall())
+
+
 def _policy(
-    key: DictRow, scopes: tuple[Scope, ...], connections: list[DictRow], *, vault: Vault, shards: int
+    key: DictRow,
+    scopes: tuple[Scope, ...],
+    connections: list[DictRow],
+    *,
+    own_prices: Layer,
+    vault: Vault,
+    shards: int,
 ) -> Policy:
     organization_id = key["organization_id"]
     wrapped = bytes(key["encrypted_data_key"]) if key["encrypted_data_key"] else None
@@ -113,6 +144,17 @@ def _policy(
         scopes=scopes,
         own_reach=_reach(connections, vault=vault, wrapped_data_key=wrapped),
         wrapped_data_key=wrapped,
+        own_prices=own_prices,
+        ceiling=_ceiling(key),
+    )
+
+
+def _ceiling(key: DictRow) -> Ceiling | None:
+    if key["input_usd_per_million"] is None:
+        return None
+    return Ceiling(
+        input_usd_per_million=key["input_usd_per_million"],
+        output_usd_per_million=key["output_usd_per_million"],
     )
 
 
@@ -172,6 +214,7 @@ def _reach(rows: Iterable[DictRow], *, vault: Vault, wrapped_data_key: bytes | N
                 credential=_open_secret(row, vault, wrapped_data_key),
                 is_own=row["organization_id"] is not None,
                 is_guarded=row["organization_id"] is not None,
+                region=row["region"],
             )
         if row["model"] is not None:
             offers[row["provider"], row["model"]] = _offer(row)

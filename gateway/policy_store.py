@@ -18,9 +18,10 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from redis.exceptions import RedisError
 
 from accounts.vault import SealBroken, Vault
+from billing.price_list import PriceList
 from gateway.errors import TemporarilyUnavailable
 from gateway.policy import Policy, Reach
-from gateway.policy_rows import load_operator_reach, load_policy
+from gateway.policy_rows import load_operator_prices, load_operator_reach, load_policy
 from gateway.settings import GatewaySettings
 
 logger = logging.getLogger(__name__)
@@ -32,9 +33,12 @@ LISTEN_PAUSE_SECONDS = 1.0
 EPOCHS_SQL = """
 SELECT organization_id, epoch FROM accounts_organizationepoch WHERE organization_id = ANY(%s)
 """
+# Rows of prices and markups are only added, so their number tells whether any came.
 OPERATOR_MARK_SQL = """
-SELECT COALESCE(md5(string_agg(id::text || updated_at::text, ',' ORDER BY id)), '')
-  FROM gateway_providerconnection WHERE organization_id IS NULL
+SELECT (SELECT COALESCE(md5(string_agg(id::text || updated_at::text, ',' ORDER BY id)), '')
+          FROM gateway_providerconnection WHERE organization_id IS NULL),
+       (SELECT count(*) FROM billing_pricefact WHERE source <> 'shipped' AND organization_id IS NULL),
+       (SELECT count(*) FROM billing_markup)
 """
 
 OnChange = Callable[[UUID], None]
@@ -63,9 +67,10 @@ class PolicyStore:
         self._newest_epoch: dict[UUID, int] = {}
         self._unknown: dict[bytes, float] = {}
         self._loading: dict[bytes, asyncio.Task[Policy | None]] = {}
-        self._operator_mark: str | None = None
+        self._operator_mark: tuple[str, int, int] | None = None
         self._observers: list[OnChange] = []
         self.operator_reach = Reach()
+        self.operator_prices = PriceList()
 
     @property
     def pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
@@ -179,10 +184,10 @@ class PolicyStore:
         return False
 
     async def _refresh_operator_reach(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        mark_row = await (await connection.execute(OPERATOR_MARK_SQL)).fetchone()
-        mark = mark_row[0] if mark_row else ""
+        mark = await (await connection.execute(OPERATOR_MARK_SQL)).fetchone()
         if mark != self._operator_mark:
             self.operator_reach = await load_operator_reach(connection, self._vault)
+            self.operator_prices = await load_operator_prices(connection)
             self._operator_mark = mark
 
     async def _drop_changed(self, connection: psycopg.AsyncConnection[Any]) -> None:

@@ -4,6 +4,7 @@ The choosing itself is pure and lies in `gateway.routing`; here it meets the pri
 operator's connections and the key's own.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, time
 
 from msgspec import Struct
@@ -11,10 +12,10 @@ from msgspec import Struct
 from billing.errors import UnknownPrice
 from billing.price_book import PriceBook
 from billing.pricing import Price, worst_case_nano
-from gateway.catalogue import Catalogue
+from gateway.catalogue import Catalogue, Unpriced
 from gateway.errors import InvalidModel, NoPrice
 from gateway.limits import Need
-from gateway.policy import Policy
+from gateway.policy import Ceiling, Policy
 from gateway.policy_store import PolicyStore
 from gateway.routing.grammar import parse_selector
 from gateway.routing.select import choose_targets
@@ -36,19 +37,30 @@ class Route(Struct, frozen=True):
 class Router:
     """Routes requests over what their key can reach."""
 
-    def __init__(self, book: PriceBook, policies: PolicyStore, *, attempts_limit: int) -> None:
+    def __init__(
+        self, book: PriceBook, policies: PolicyStore, *, attempts_limit: int, unpriced_floor_usd: int = 0
+    ) -> None:
         self._book = book
         self._policies = policies
         self._attempts_limit = attempts_limit
+        self._unpriced_floor_usd = unpriced_floor_usd
 
     def catalogue(self, policy: Policy) -> Catalogue:
         """What this key can reach today."""
+        prices = self._policies.operator_prices
         return Catalogue(
             self._book,
             own=policy.own_reach,
             operator=self._policies.operator_reach,
             today=datetime.now(UTC).date(),
+            prices=replace(prices, own=policy.own_prices) if policy.own_prices else prices,
+            unpriced=self._unpriced(policy.ceiling) if policy.ceiling else None,
         )
+
+    def _unpriced(self, ceiling: Ceiling) -> Unpriced:
+        floor_usd = self._unpriced_floor_usd
+        lowest_usd = min(ceiling.input_usd_per_million, ceiling.output_usd_per_million)
+        return Unpriced(ceiling, is_for_own_keys_alone=not floor_usd or lowest_usd < floor_usd)
 
     def description(self, offer: Offer) -> tuple[str, int]:
         """A model's name for people, and when it came out (Unix seconds; 0 if an owner declared it)."""
@@ -92,7 +104,7 @@ def _worst_case(request: ChatRequest, target: Target) -> tuple[int, int]:
 
 def _bounds_at(price: Price, request: ChatRequest, target: Target) -> tuple[int, int]:
     cost_nano = _bound_nano(price, request, target)
-    if target.terms is None:
+    if target.terms is None or target.is_own_credential:
         return cost_nano, cost_nano
     terms = target.terms.at_tier(price.tier)
     if terms.own_price is not None:

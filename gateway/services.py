@@ -161,6 +161,14 @@ def switch_connection(*, connection: ProviderConnection, is_active: bool) -> Non
 
 
 @transaction.atomic
+def place_connection(*, connection: ProviderConnection, region: str) -> None:
+    """Say in which region the connection's endpoint is, for providers that bill regions differently."""
+    connection.region = region
+    connection.save(update_fields=["region", "updated_at"])
+    _announce(connection)
+
+
+@transaction.atomic
 def disconnect_provider(*, connection: ProviderConnection) -> None:
     """Forget the address, the key and the models declared for it."""
     organization_id = connection.organization_id

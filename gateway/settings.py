@@ -64,5 +64,11 @@ class GatewaySettings:
     policy_load_timeout_seconds: float = _setting(2.0, "Loading one key's policy from PostgreSQL; then 503.")
     database_pool_connections: int = _setting(4, "PostgreSQL connections of one gateway process.")
 
+    unpriced_floor_usd_per_million: int = _setting(
+        0,
+        "Least ceiling of an owner, on each side, at which the operator's keys serve a model without a price;"
+        " 0: ceilings bind own provider keys alone.",
+    )
+
     logged_body_limit_bytes: int = _setting(65_536, "Larger prompts and answers are not stored.")
     drain_timeout_seconds: float = _setting(120.0, "Time running streams get after SIGTERM.")

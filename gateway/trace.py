@@ -159,7 +159,8 @@ class Trace:
         """A unit that the price does not know is never free: the whole hold is taken instead."""
         if self.target is None:
             return NOTHING_BILLED
-        terms, usage = self.target.terms, reading.usage
+        # Who pays the provider itself is charged nothing, so no terms bind.
+        terms, usage = None if self.is_own_credential else self.target.terms, reading.usage
         price = self._price_of_tier(reading)
         version = price.version
         try:

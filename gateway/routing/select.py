@@ -49,6 +49,8 @@ class Catalogue(Protocol):
 
     def providers_of(self, model: str) -> Sequence[Offer]: ...
 
+    def in_region(self, offer: Offer, region: str) -> Offer: ...
+
 
 class PolicyView(Protocol):
     """What a key may use, and whose credentials its project prefers."""
@@ -185,33 +187,43 @@ def _targets_of(
     _check_abilities(offer, request)
     _check_window(offer, request)
     connections = _connections(offer, request, catalogue, policy)
-    price = offer.price
-    if price is None:
-        raise NoPrice(
-            f"The model {offer.provider}/{offer.model} has no price, so it cannot be used here.",
-            param="model",
-        )
     return [
-        Target(
-            provider=offer.provider,
-            kind=connection.kind,
-            model=offer.model,
-            upstream_name=offer.upstream_name,
-            base_url=connection.base_url,
-            credential=connection.credential,
-            is_own_credential=connection.is_own,
-            is_guarded=connection.is_guarded,
-            price=price,
-            terms=offer.terms,
-            connection_id=connection.id,
-            context_window_tokens=offer.context_window_tokens,
-            max_output_tokens=offer.max_output_tokens,
-            capabilities=offer.capabilities,
-            unsupported_params=offer.unsupported_params,
-            is_alternative=candidate.is_alternative,
-        )
+        _target(candidate, _offer_there(offer, connection, catalogue), connection)
         for connection in connections
     ]
+
+
+def _offer_there(offer: Offer, connection: Connection, catalogue: Catalogue) -> Offer:
+    return catalogue.in_region(offer, connection.region) if connection.region else offer
+
+
+def _target(candidate: _Candidate, offer: Offer, connection: Connection) -> Target:
+    if offer.price is None:
+        raise _no_price(offer)
+    return Target(
+        provider=offer.provider,
+        kind=connection.kind,
+        model=offer.model,
+        upstream_name=offer.upstream_name,
+        base_url=connection.base_url,
+        credential=connection.credential,
+        is_own_credential=connection.is_own,
+        is_guarded=connection.is_guarded,
+        price=offer.price,
+        terms=offer.terms,
+        connection_id=connection.id,
+        context_window_tokens=offer.context_window_tokens,
+        max_output_tokens=offer.max_output_tokens,
+        capabilities=offer.capabilities,
+        unsupported_params=offer.unsupported_params,
+        is_alternative=candidate.is_alternative,
+    )
+
+
+def _no_price(offer: Offer) -> NoPrice:
+    return NoPrice(
+        f"The model {offer.provider}/{offer.model} has no price, so it cannot be used here.", param="model"
+    )
 
 
 def _check_abilities(offer: Offer, request: ChatRequest) -> None:
@@ -258,6 +270,8 @@ def _connections(
             raise CustomKeyNotFound(param="use_custom_keys")
         return own
     chosen = own if own and may_be_own else platform
+    if offer.is_for_own_keys_alone and chosen is platform:
+        raise _no_price(offer)
     if not chosen:
         raise ModelNotFound(
             f"The model {offer.provider}/{offer.model} cannot be reached: its provider is not connected "

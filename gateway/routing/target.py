@@ -25,6 +25,8 @@ class Connection:
     credential: str = field(repr=False)
     is_own: bool
     is_guarded: bool
+    region: str = ""
+    """Where its endpoint is, if the provider has other prices there."""
 
 
 class Offer(Struct, frozen=True, kw_only=True):
@@ -39,6 +41,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
     capabilities: frozenset[str] | None = None
     unsupported_params: frozenset[str] = frozenset()
+    is_for_own_keys_alone: bool = False
 
 
 class Target(Struct, frozen=True, kw_only=True):

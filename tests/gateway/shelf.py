@@ -65,6 +65,9 @@ class Shelf:
     def providers_of(self, model: str) -> Sequence[Offer]:
         return [offer for offer in self.offers if offer.model == model]
 
+    def in_region(self, offer: Offer, region: str) -> Offer:
+        return next((o for o in self.offers if o.upstream_name == f"{offer.upstream_name}-{region}"), offer)
+
 
 @dataclass
 class Key:

@@ -1,1 +1,0 @@
-"""Properties that hold after any sequence of events, tried at random."""
