@@ -65,7 +65,7 @@ for i = 1, checks do
     local spent = tonumber(ARGV[at + 3])
     if record then
       local held = tonumber(ARGV[at + 2]) + (ARGV[at + 4] == '1' and extra_wallet or extra_budgets)
-      redis.call('HINCRBY', key, 'h', string.format('%.0f', -held))
+      redis.call('HINCRBY', key, 'h', string.format('%.0f', 0 - held))
       spent = math.min(spent, held)
     end
     redis.call('HINCRBY', key, 's', string.format('%.0f', spent))
