@@ -209,6 +209,9 @@ class ApiKey(Limits):
         help_text="List of model names, `provider/model` or `provider/*`; null allows all.",
     )
     default_tags = models.JSONField(default=list, blank=True)
+    is_budget_clamped = models.BooleanField(
+        default=False, help_text="Where money is short, the answer gets shorter instead of being refused."
+    )
 
     class Meta:
         verbose_name = "API key"

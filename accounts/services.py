@@ -117,6 +117,7 @@ def issue_key(
     concurrent_requests: int | None = None,
     allowed_models: Sequence[str] | None = None,
     default_tags: Sequence[str] = (),
+    is_budget_clamped: bool = False,
 ) -> tuple[ApiKey, str]:
     """A new key and its secret, which nothing can show a second time."""
     if project.organization_id != organization.pk:
@@ -138,6 +139,7 @@ def issue_key(
         concurrent_requests=concurrent_requests,
         allowed_models=rules.checked_models(allowed_models),
         default_tags=rules.checked_tags(default_tags),
+        is_budget_clamped=is_budget_clamped,
     )
     bump_epoch(organization.pk)
     return key, secret
@@ -151,6 +153,7 @@ def update_key_limits(
     tokens_per_minute: int | None,
     concurrent_requests: int | None,
     allowed_models: Sequence[str] | None,
+    is_budget_clamped: bool = False,
 ) -> None:
     """Replace what the key may do; None lifts a limit."""
     rules.check_rates(requests_per_minute, tokens_per_minute, concurrent_requests)
@@ -158,8 +161,15 @@ def update_key_limits(
     key.tokens_per_minute = tokens_per_minute
     key.concurrent_requests = concurrent_requests
     key.allowed_models = rules.checked_models(allowed_models)
+    key.is_budget_clamped = is_budget_clamped
     key.save(
-        update_fields=["requests_per_minute", "tokens_per_minute", "concurrent_requests", "allowed_models"]
+        update_fields=[
+            "requests_per_minute",
+            "tokens_per_minute",
+            "concurrent_requests",
+            "allowed_models",
+            "is_budget_clamped",
+        ]
     )
     bump_epoch(key.organization_id)
 

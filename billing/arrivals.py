@@ -21,6 +21,7 @@ MAX_BIGINT = 2**63 - 1
 MAX_INTEGER = 2**31 - 1
 MAX_SMALLINT = 2**15 - 1
 MAX_TAGS = 100
+MAX_BUDGETS = 1_000
 YEARS = range(2000, 2200)
 
 Count = Annotated[int, Meta(ge=0, le=MAX_BIGINT)]
@@ -95,6 +96,7 @@ class Arrival(msgspec.Struct, frozen=True):
     session_id: str = ""
     agent: str = ""
     source: str = ""
+    would_refuse: Annotated[list[UUID], Meta(max_length=MAX_BUDGETS)] = []
     request_body: bytes | None = None
     response_body: bytes | None = None
 
@@ -140,6 +142,7 @@ def row_of(arrival: Arrival) -> dict[str, Any]:
         "charge_usd": format(arrival.charge_usd, "f"),
         "tags": [tag[:_MAX_TAG_CHARACTERS] for tag in arrival.tags],
         "searches": arrival.usage.searches,
+        "would_refuse": [budget_id.hex for budget_id in arrival.would_refuse],
     }
     for name in ArrivedUsage.__struct_fields__[:-1]:
         row[f"{name}_tokens"] = getattr(arrival.usage, name)

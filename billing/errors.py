@@ -2,7 +2,11 @@
 
 
 class BillingError(Exception):
-    """The base of everything that this room raises."""
+    """The base of everything that this room raises. `field` names what is wrong, where one thing is."""
+
+    def __init__(self, message: str = "", *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class UnknownPrice(BillingError):

@@ -33,38 +33,74 @@ def usd_field(**options: Any) -> "models.DecimalField[Any, Any]":
 
 
 class Budget(models.Model):
-    """An amount that a scope may spend in each window of time."""
+    """An amount that a scope may spend in each window of time.
+
+    What a budget counts never changes under it: another scope, subject, window or calendar makes
+    another row, so that no counter holds the sum of something else.
+    """
 
     class Scope(models.TextChoices):
         ORGANIZATION = "organization", "Organization"
         PROJECT = "project", "Project"
         KEY = "key", "Key"
+        TAG = "tag", "Tag"
+        END_USER = "end_user", "End user"
+        MODEL = "model", "Model family"
 
     class Window(models.TextChoices):
+        HOUR = "hour", "an hour"
         DAY = "day", "a day"
         WEEK = "week", "a week"
         MONTH = "month", "a month"
+        QUARTER = "quarter", "a quarter"
         TOTAL = "total", "in total"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="budgets")
+    name = models.CharField(max_length=64, blank=True)
     scope = models.CharField(max_length=16, choices=Scope.choices)
-    scope_id = models.UUIDField(help_text="The id of the organization, project or key that it binds.")
+    scope_id = models.UUIDField(
+        help_text="The id of the project or key that it binds; the organization's for all else."
+    )
+    subject = models.CharField(
+        max_length=256, blank=True, help_text="The tag, end user or model family that it binds."
+    )
+    is_each = models.BooleanField(
+        default=False, help_text="Each tag or end user has this amount for itself; the subject is empty."
+    )
     amount_usd = usd_field()
     window = models.CharField(max_length=16, choices=Window.choices)
+    is_rolling = models.BooleanField(
+        default=False, help_text="The last hour, day, … of any moment, instead of the calendar's."
+    )
     time_zone = models.CharField(max_length=64, default="UTC")
+    is_observed = models.BooleanField(
+        default=False, help_text="Refuses nothing; requests that it would have refused are counted."
+    )
+    alert_percents = ArrayField(
+        models.PositiveSmallIntegerField(),
+        db_default=[50, 80, 100],
+        blank=True,
+        help_text="Its people are told once a period when so many per cent are spent.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["scope", "scope_id", "window"], name="budget_once_per_scope_and_window"
-            ),
             models.CheckConstraint(condition=models.Q(amount_usd__gte=0), name="budget_amount_not_negative"),
+            models.CheckConstraint(
+                condition=~models.Q(is_rolling=True, window="total"), name="budget_total_never_rolls"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(is_each=False) | models.Q(scope__in=["tag", "end_user"], subject=""),
+                name="budget_each_tag_or_end_user",
+            ),
         ]
+        indexes = [models.Index(fields=["organization", "scope", "scope_id"], name="budget_by_scope")]
 
     def __str__(self) -> str:
-        return f"${self.amount_usd} {self.get_window_display()} for {self.scope} {self.scope_id}"
+        whom = "each" if self.is_each else self.subject or self.scope_id
+        return f"${self.amount_usd} {self.get_window_display()} for {self.scope} {whom}"
 
 
 class UsageEvent(models.Model):
@@ -136,6 +172,9 @@ class UsageEvent(models.Model):
     session_id = models.CharField(max_length=256, blank=True)
     agent = models.CharField(max_length=256, blank=True)
     source = models.CharField(max_length=256, blank=True)
+    would_refuse = ArrayField(
+        models.UUIDField(), default=list, help_text="The observe-only budgets that did not cover it."
+    )
 
     class Meta:
         ordering = ["-occurred_at", "-id"]
@@ -164,6 +203,19 @@ class UsageEvent(models.Model):
             models.Index("organization_id", "request_id", name="usage_event_by_request"),
             models.Index("sequence", name="usage_event_by_sequence"),
             GinIndex(fields=["tags"], name="usage_event_by_tag", fastupdate=False),
+            models.Index(
+                "organization_id",
+                "end_user",
+                "occurred_at",
+                name="usage_event_by_end_user",
+                condition=~models.Q(end_user=""),
+            ),
+            GinIndex(
+                fields=["would_refuse"],
+                name="usage_event_by_would_refuse",
+                fastupdate=False,
+                condition=~models.Q(would_refuse=[]),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -6,23 +6,66 @@
 --       then five per check: kind, a, b, c, d
 --         "r" requests, "t" tokens (GCRA): a interval of one unit (µs), b capacity (units), c quantity
 --         "c" concurrency (sorted set of leases): a limit
---         "b" money (hash s = spent, h = held): a limit (nano-dollars), b amount to hold,
+--         "b" money of a period (hash s = spent, h = held): a limit (nano-dollars), b amount to hold,
 --             c moment (ms) from which a missing counter means nothing was spent (-1: it never does),
 --             d time to live (ms, 0 = for ever)
+--         "w" money of a rolling window (the same, and one field per bucket, by number; o = the oldest):
+--             a limit, b amount to hold, c moment (ms) of the budget's making, d length of a bucket (s)
+--         "bo", "wo" the same, only observed: never refuses, and may have less than nothing left
 -- Gives {1, for each check: remaining, reset (ms)}
---       {0, check, kind, left, retry after (ms, -1 unknown), spent, held}   nothing was written
---       {2, checks whose money counter must be rebuilt first}               nothing was written
+--       {0, check, kind, left, retry after (ms, -1 unknown), spent, held, least left of all money}
+--       {2, checks whose money counter must be rebuilt first}
+--       After a refusal or a rebuild nothing is held.
 
 local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2] + ARGV[4] * 1000
 local now_ms = math.floor(now_us / 1000)
 local first_check, stride = 4, 5
 local checks = #KEYS - first_check + 1
+local rolling_buckets = 60
 
 redis.call('SET', KEYS[3], now_ms, 'NX')
 
 local state, missing = {}, {}
-local refusal = nil
+local refusal, least_left = nil, nil
+
+local function nano(amount) return string.format('%.0f', amount) end
+
+-- The buckets of a rolling window, the oldest first, as {number, spent}.
+local function buckets_of(key)
+  local fields, found = redis.call('HGETALL', key), {}
+  for f = 1, #fields, 2 do
+    local number = tonumber(fields[f])
+    if number then found[#found + 1] = {number, tonumber(fields[f + 1])} end
+  end
+  table.sort(found, function(left, right) return left[1] < right[1] end)
+  return found
+end
+
+-- Take buckets that have left the window out of the sum; gives what is spent in those that are left.
+local function roll(key, spent, first)
+  local oldest = false
+  for _, bucket in ipairs(buckets_of(key)) do
+    if bucket[1] < first then
+      spent = spent - bucket[2]
+      redis.call('HDEL', key, bucket[1])
+    elseif not oldest then
+      oldest = bucket[1]
+    end
+  end
+  if oldest then redis.call('HSET', key, 's', nano(spent), 'o', oldest)
+  else redis.call('HSET', key, 's', nano(spent)) redis.call('HDEL', key, 'o') end
+  return spent
+end
+
+-- How long until so much has left the window that `excess` is free; -1 if that alone cannot help.
+local function wait_for(key, excess, bucket_ms)
+  for _, bucket in ipairs(buckets_of(key)) do
+    excess = excess - bucket[2]
+    if excess <= 0 then return (bucket[1] + rolling_buckets + 1) * bucket_ms - now_ms end
+  end
+  return -1
+end
 
 for i = 1, checks do
   local key = KEYS[first_check + i - 1]
@@ -48,23 +91,39 @@ for i = 1, checks do
       refusal = {0, i, kind, 0, 1000, running, 0}
     end
   else
-    local counter = redis.call('HMGET', key, 's', 'h')
+    local counter = redis.call('HMGET', key, 's', 'h', 'o')
     local spent, held = tonumber(counter[1]), tonumber(counter[2]) or 0
+    local is_rolling, is_observed = string.sub(kind, 1, 1) == 'w', #kind == 2
+    local bucket_ms, blank_from = 0, c
+    if is_rolling then
+      bucket_ms = tonumber(ARGV[at + 5]) * 1000
+      local first = math.floor(now_ms / bucket_ms) - rolling_buckets
+      blank_from = c <= first * bucket_ms and first * bucket_ms or -1
+      if spent and counter[3] and tonumber(counter[3]) < first then spent = roll(key, spent, first) end
+    end
     if not spent then
-      if c >= tonumber(redis.call('GET', KEYS[3])) then spent = 0 else missing[#missing + 1] = i end
+      if blank_from >= tonumber(redis.call('GET', KEYS[3])) then spent = 0 else missing[#missing + 1] = i end
     end
     if spent then
+      local left = a - spent - held
       state[i] = {spent, held, a, b}
-      if spent + held + b > a and not refusal then
-        refusal = {0, i, kind, string.format('%.0f', a - spent - held), -1,
-                   string.format('%.0f', spent), string.format('%.0f', held)}
+      if not is_observed then
+        if not least_left or left < least_left then least_left = left end
+        if b > left and not refusal then
+          local wait_ms = -1
+          if is_rolling and b <= a then wait_ms = wait_for(key, b - left, bucket_ms) end
+          refusal = {0, i, kind, nano(left), wait_ms, nano(spent), nano(held)}
+        end
       end
     end
   end
 end
 
 if #missing > 0 then return {2, unpack(missing)} end
-if refusal then return refusal end
+if refusal then
+  refusal[8] = least_left and nano(math.max(0, least_left)) or '-1'
+  return refusal
+end
 
 local expires_ms = now_ms + ARGV[2]
 local answer = {1}
@@ -85,8 +144,10 @@ for i = 1, checks do
   else
     redis.call('HINCRBY', key, 's', 0)
     redis.call('HINCRBY', key, 'h', ARGV[at + 3])
-    if tonumber(ARGV[at + 5]) > 0 then redis.call('PEXPIRE', key, ARGV[at + 5]) end
-    answer[#answer + 1] = string.format('%.0f', s[3] - s[1] - s[2] - s[4])
+    local life_ms = tonumber(ARGV[at + 5])
+    if string.sub(kind, 1, 1) == 'w' then life_ms = life_ms * 1000 * (rolling_buckets + 2) end
+    if life_ms > 0 then redis.call('PEXPIRE', key, nano(life_ms)) end
+    answer[#answer + 1] = nano(s[3] - s[1] - s[2] - s[4])
     answer[#answer + 1] = -1
   end
 end

@@ -1,31 +1,38 @@
 """Admission: may this request start now?
 
-One Redis call decides requests, tokens, concurrency and money of the key, its project and its
-organization together, so that two processes cannot both grant the last of anything. What a
-request costs at most is decided by the caller; how a hold ends is in `gateway.settlement`.
+One Redis call decides requests, tokens, concurrency and money of the key, its project, its
+organization and its labels together, so that two processes cannot both grant the last of anything.
+What a request costs at most is decided by the caller; how a hold ends is in `gateway.settlement`.
 """
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from uuid import UUID
 
 import orjson
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
-from billing.budgets import Period, period_of
+from billing.budgets import ROLLING_BUCKETS, Period, bucket_seconds, period_of, rolling_period
 from gateway.errors import TemporarilyUnavailable
+from gateway.label_budgets import Labels, bound_subjects, counter_part
 from gateway.limits import Check, HeldCheck, Hold, MoneyCounter, Need, Standing, UsageRecord
 from gateway.policy import BudgetRule, Policy, Scope, shard_prefix
 from gateway.redis_pipeline import Argument, RedisAway, RedisPipeline, Script
 from gateway.refusals import Refusal, refusal_of
+from gateway.routing.target import Target
 from gateway.settings import GatewaySettings
 
 MINUTE_US = 60_000_000
+SECOND_MS, SECOND_US = 1_000, 1_000_000
 COUNTER_GRACE_MS = 24 * 3600 * 1000
+# A budget without renewal that nobody uses for so long is counted from the ledger when it is used again.
+TOTAL_LIFE_MS = 90 * 24 * 3600 * 1000
 MAX_REBUILDS_PER_REQUEST = 8
+# More than any budget: what is only observed never stands in the way of a longer answer.
+NO_LIMIT_NANO = 2**53
 
 REFUSED, MISSING = 0, 2
 
@@ -61,14 +68,24 @@ class Admission:
         self._rebuild = rebuild
         self._clock = clock
         self._periods: dict[UUID, Period] = {}
+        self.clock_offset_ms = 0
+        """How far Redis' clock is taken to be off: for tests of what takes hours."""
 
-    async def admit(self, policy: Policy, *, request_id: UUID, need: Need, event: UsageRecord) -> Hold:
-        """Hold `need` in every scope of the key. `event` is what the reaper records if we die.
+    async def admit(
+        self,
+        policy: Policy,
+        *,
+        request_id: UUID,
+        need: Need,
+        event: UsageRecord,
+        targets: Sequence[Target] = (),
+    ) -> Hold:
+        """Hold `need` in every scope that binds the request. `event` is what the reaper records if we die.
 
         Raises RateLimited (429), InsufficientCredits, BudgetExceeded or KeyLimitExceeded (402),
         TemporarilyUnavailable (503) when Redis is away. A refusal has written nothing.
         """
-        checks = tuple(self._checks(policy, need))
+        checks = tuple(self._checks(policy, need, event, targets))
         hold = _hold(policy.shard, request_id, need, checks)
         for _ in range(MAX_REBUILDS_PER_REQUEST):
             answer = await self._ask(hold, checks, hold_record(hold, event))
@@ -77,16 +94,17 @@ class Admission:
             for index in answer[1:]:
                 await self._rebuild(_lost(policy, checks[index - 1]))
         if answer[0] == REFUSED:
-            raise refusal_of(checks[answer[1] - 1], Refusal(*map(int, answer[3:7])))
+            raise refusal_of(checks[answer[1] - 1], Refusal(*map(int, answer[3:8])), now=self._clock())
         if answer[0] == MISSING:
             raise TemporarilyUnavailable(reason="counters_rebuilding")
-        return replace(hold, standing=_standing(checks, answer))
+        standing = _standing(checks, answer)
+        return replace(hold, standing=standing, would_refuse=_would_refuse(checks, answer))
 
     async def _ask(self, hold: Hold, checks: tuple[Check, ...], record: bytes) -> list[int]:
         prefix = shard_prefix(hold.shard)
         keys = [f"{prefix}holds", hold_key(hold.shard, hold.request_id), f"{prefix}since"]
         keys.extend(check.key for check in checks)
-        arguments: list[Argument] = [hold.request_id.hex, self._lease_ms, record, 0]
+        arguments: list[Argument] = [hold.request_id.hex, self._lease_ms, record, self.clock_offset_ms]
         for check in checks:
             arguments.append(check.kind)
             arguments.extend(check.arguments)
@@ -101,7 +119,9 @@ class Admission:
             raise TemporarilyUnavailable(reason="limits_unavailable") from exc
         return answer
 
-    def _checks(self, policy: Policy, need: Need) -> Iterator[Check]:
+    def _checks(
+        self, policy: Policy, need: Need, event: UsageRecord, targets: Sequence[Target]
+    ) -> Iterator[Check]:
         prefix = shard_prefix(policy.shard)
         for scope in policy.scopes:
             place = f"{prefix}{scope.kind}:{scope.id.hex}:"
@@ -116,24 +136,38 @@ class Admission:
                     yield self._budget(prefix, scope, rule, need.budget_nano)
                 elif need.wallet_nano:
                     yield self._budget(prefix, scope, rule, need.wallet_nano)
+        if policy.label_scopes:
+            labels = Labels(event["tags"], event["end_user"], targets)
+            for scope in policy.label_scopes:
+                for subject in bound_subjects(scope, scope.budgets[0], labels):
+                    yield self._budget(prefix, scope, scope.budgets[0], need.budget_nano, subject)
 
     def _rate(self, kind: str, key: str, scope: Scope, per_minute: int, quantity: int) -> Check:
         capacity = max(1.0, per_minute * self._burst_minutes)
         return Check(kind, key, scope, (repr(MINUTE_US / per_minute), repr(capacity), quantity, 0))
 
-    def _budget(self, prefix: str, scope: Scope, rule: BudgetRule, hold_nano: int) -> Check:
+    def _budget(
+        self, prefix: str, scope: Scope, rule: BudgetRule, hold_nano: int, subject: str = ""
+    ) -> Check:
         if rule.is_wallet:
-            counter, period, blank_from_ms, life_ms = wallet_counter(rule.id), None, -1, 0
+            kind, counter, period = "b", wallet_counter(rule.id), None
+            third, fourth = -1, 0
+        elif rule.is_rolling:
+            kind, counter = "w", rolling_counter(rule.id, counter_part(rule, subject))
+            period = rolling_period(rule.window, self._clock())
+            third, fourth = math.ceil(rule.created_at.timestamp() * SECOND_MS), bucket_seconds(rule.window)
         else:
             period = self._period(rule)
-            counter = budget_counter(rule.id, period)
-            blank_from_ms, life_ms = _blank_from_ms(rule, period), self._life_ms(period)
-        arguments = (rule.amount_nano, hold_nano, blank_from_ms, life_ms)
-        return Check("b", f"{prefix}money:{counter}", scope, arguments, rule, counter, period)
+            kind, counter = "b", budget_counter(rule.id, period, counter_part(rule, subject))
+            third, fourth = _blank_from_ms(rule, period), self._life_ms(period)
+        if rule.is_observed:
+            kind += "o"
+        arguments = (rule.amount_nano, hold_nano, third, fourth)
+        return Check(kind, f"{prefix}money:{counter}", scope, arguments, rule, counter, period, subject)
 
     def _life_ms(self, period: Period) -> int:
         if period.ends_at is None:
-            return 0
+            return TOTAL_LIFE_MS
         left_ms = (period.ends_at - self._clock()).total_seconds() * 1000
         return max(0, math.ceil(left_ms)) + COUNTER_GRACE_MS
 
@@ -154,9 +188,17 @@ def wallet_counter(organization_id: UUID) -> str:
     return f"wallet:{organization_id.hex}"
 
 
-def budget_counter(budget_id: UUID, period: Period) -> str:
-    """The name of one budget in one period; the period's number is part of it, so nothing is ever reset."""
-    return f"{budget_id.hex}:{period.number}"
+def budget_counter(budget_id: UUID, period: Period, subject: str = "") -> str:
+    """The name of one budget in one period; the period's number is part of it, so nothing is ever reset.
+
+    `subject` is what `gateway.label_budgets` tells the counters of a budget for each apart by.
+    """
+    return f"{budget_id.hex}{subject}:{period.number}"
+
+
+def rolling_counter(budget_id: UUID, subject: str = "") -> str:
+    """The name of one budget with a rolling window, whose buckets are fields of the counter."""
+    return f"{budget_id.hex}{subject}:rolling"
 
 
 def wallet_of(policy: Policy) -> MoneyCounter:
@@ -169,39 +211,69 @@ def wallet_of(policy: Policy) -> MoneyCounter:
 
 def hold_record(hold: Hold, event: UsageRecord) -> bytes:
     """What Redis keeps beside a hold, so that anyone can settle it: its checks and its event so far."""
-    checks = [(c.kind, c.key, c.interval_us, c.amount, c.is_wallet) for c in hold.checks]
-    return orjson.dumps({"checks": checks, "event": {**event, "budgets": hold.counters}})
+    checks = [astuple(check) for check in hold.checks]
+    return orjson.dumps({"checks": checks, "event": {**event, "would_refuse": hold.would_refuse}})
 
 
 def _hold(shard: int, request_id: UUID, need: Need, checks: tuple[Check, ...]) -> Hold:
     held = []
     for check in checks:
         if check.budget is not None:
-            amount_nano, rule = int(check.arguments[1]), check.budget
-            held.append(HeldCheck("b", check.key, 0, amount_nano, rule.is_wallet, rule.amount_nano))
+            held.append(_held_money(check, check.budget))
         elif check.kind == "t":
             held.append(HeldCheck("t", check.key, float(check.arguments[0]), int(check.arguments[2])))
         elif check.kind == "c":
             held.append(HeldCheck("c", check.key, 0, 0))
-    counters = tuple(check.counter for check in checks if check.counter)
-    return Hold(request_id, shard, need, tuple(held), counters, {})
+    return Hold(request_id, shard, need, tuple(held), {})
+
+
+def _held_money(check: Check, rule: BudgetRule) -> HeldCheck:
+    bucket_us = bucket_seconds(rule.window) * SECOND_US if rule.is_rolling else 0
+    family = rule.subject if check.scope.kind == "model" else ""
+    return HeldCheck(
+        check.kind[0],
+        check.key,
+        bucket_us,
+        int(check.arguments[1]),
+        is_wallet=rule.is_wallet,
+        limit_nano=NO_LIMIT_NANO if rule.is_observed else rule.amount_nano,
+        counter=check.counter,
+        family=family,
+    )
 
 
 def _standing(checks: tuple[Check, ...], answer: list[int]) -> Standing:
-    return {
-        check.label: {
+    standing: dict[str, dict[str, int]] = {}
+    for position, check in enumerate(checks):
+        label = check.label
+        if label in standing and check.budget is not None:
+            label = f"{label}:{check.counter}"
+        standing[label] = {
             "limit": check.limit,
             "left": int(answer[1 + 2 * position]),
             "reset_ms": int(answer[2 + 2 * position]),
         }
+    return standing
+
+
+def _would_refuse(checks: tuple[Check, ...], answer: list[int]) -> tuple[str, ...]:
+    """The observe-only budgets that are overdrawn by this request, each once."""
+    overdrawn = (
+        check.budget.id.hex
         for position, check in enumerate(checks)
-    }
+        if check.budget is not None and check.budget.is_observed and int(answer[1 + 2 * position]) < 0
+    )
+    return tuple(dict.fromkeys(overdrawn))
 
 
 def _lost(policy: Policy, check: Check) -> MoneyCounter:
-    assert check.budget is not None, "only money counters are rebuilt"
+    rule = check.budget
+    assert rule is not None, "only money counters are rebuilt"
+    life_ms = int(check.arguments[3])
+    if rule.is_rolling:
+        life_ms = bucket_seconds(rule.window) * SECOND_MS * (ROLLING_BUCKETS + 2)
     return MoneyCounter(
-        policy, check.scope, check.budget, check.key, check.counter, check.period, int(check.arguments[3])
+        policy, check.scope, rule, check.key, check.counter, check.period, life_ms, check.subject
     )
 
 

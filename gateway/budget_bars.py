@@ -1,8 +1,4 @@
-"""Budgets as pages show them: spent, held and left of each key, project or organization in its period.
-
-Ready values; the live figures come from `gateway.counters`, and from the ledger when Redis does
-not know them.
-"""
+"""Budgets as pages show them: spent, held and left of each in its period. Ready values."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,23 +7,15 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Sum
-from django.db.models.functions import Greatest
-
 from accounts.models import Organization
 from accounts.tenancy import scoped
-from billing.budgets import Period, period_of, zone_named
-from billing.models import Budget, UsageEvent
+from billing.budgets import zone_named
+from billing.models import Budget
 from billing.money import ZERO_USD, format_usd
-from gateway.admission import budget_counter
-from gateway.counters import MoneyCount, read_money
+from gateway.budget_counts import Place, counts_of, place_of
+from gateway.counters import MoneyCount
 
 WHOLE = Decimal(100)
-COLUMN_OF_SCOPE = {
-    Budget.Scope.ORGANIZATION: "organization_id",
-    Budget.Scope.PROJECT: "project_id",
-    Budget.Scope.KEY: "key_id",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,44 +44,21 @@ def bars_of(
 ) -> Mapping[UUID, Sequence[Bar]]:
     """The budgets of each of these keys, projects or organizations, in the periods that hold `now`."""
     budgets = scoped(Budget.objects.filter(scope=scope, scope_id__in=list(scope_ids)), organization)
-    periods = {
-        budget: period_of(budget.window, budget.time_zone, now) for budget in budgets.order_by("window")
-    }
-    counters = {budget: budget_counter(budget.pk, period) for budget, period in periods.items()}
-    counted = read_money(organization.pk, [*counters.values()])
-    unknown = {budget: periods[budget] for budget, name in counters.items() if name not in counted}
-    known = _counted_in_ledger(organization, COLUMN_OF_SCOPE[scope], unknown)
+    places = [place_of(budget, now) for budget in budgets.order_by("created_at")]
     bars: defaultdict[UUID, list[Bar]] = defaultdict(list)
-    for budget, period in periods.items():
-        count = counted.get(counters[budget]) or MoneyCount(known[budget], ZERO_USD)
-        bars[budget.scope_id].append(_bar(budget, period, count))
+    for place, bar in zip(places, bars_at(organization, places), strict=True):
+        bars[place.budget.scope_id].append(bar)
     return bars
 
 
-def _counted_in_ledger(
-    organization: Organization, column: str, periods: Mapping[Budget, Period]
-) -> Mapping[Budget, Decimal]:
-    """What the events below each budget sum to since its period began, as budgets count them."""
-    ids_of_start: defaultdict[datetime | None, set[UUID]] = defaultdict(set)
-    for budget, period in periods.items():
-        ids_of_start[period.starts_at].add(budget.scope_id)
-    sums = {start: _counted_by(column, organization, ids, start) for start, ids in ids_of_start.items()}
-    return {
-        budget: sums[period.starts_at].get(budget.scope_id, ZERO_USD) for budget, period in periods.items()
-    }
+def bars_at(organization: Organization, places: Sequence[Place]) -> list[Bar]:
+    """The bar of each of these budgets, in their order."""
+    counts = counts_of(organization, places)
+    return [_bar(place, count) for place, count in zip(places, counts, strict=True)]
 
 
-def _counted_by(
-    column: str, organization: Organization, ids: Iterable[UUID], start: datetime | None
-) -> Mapping[UUID, Decimal]:
-    events = UsageEvent.objects.filter(organization_id=organization.pk, **{f"{column}__in": list(ids)})
-    if start is not None:
-        events = events.filter(occurred_at__gte=start)
-    counted = Sum(Greatest("charge_usd", "cost_usd"))
-    return dict(events.order_by().values_list(column).annotate(counted_usd=counted))
-
-
-def _bar(budget: Budget, period: Period, count: MoneyCount) -> Bar:
+def _bar(place: Place, count: MoneyCount) -> Bar:
+    budget = place.budget
     limit_usd, taken_usd = budget.amount_usd, count.spent_usd + count.held_usd
     return Bar(
         limit_usd=limit_usd,
@@ -102,9 +67,14 @@ def _bar(budget: Budget, period: Period, count: MoneyCount) -> Bar:
         left_usd=max(limit_usd - taken_usd, ZERO_USD),
         spent_percent=_percent(count.spent_usd, limit_usd),
         taken_percent=_percent(taken_usd, limit_usd),
-        window_text=f"{format_usd(limit_usd)} {budget.get_window_display()}",
-        renews_text=_renewal(period, budget.time_zone),
+        window_text=f"{format_usd(limit_usd)} {window_text(budget)}",
+        renews_text=_renewal(place),
     )
+
+
+def window_text(budget: Budget) -> str:
+    """`a month`, `in any hour` (rolling), `in total`."""
+    return f"in any {budget.window}" if budget.is_rolling else budget.get_window_display()
 
 
 def _percent(part_usd: Decimal, limit_usd: Decimal) -> Decimal:
@@ -113,9 +83,12 @@ def _percent(part_usd: Decimal, limit_usd: Decimal) -> Decimal:
     return (part_usd * WHOLE / limit_usd).quantize(Decimal("0.01"))
 
 
-def _renewal(period: Period, time_zone: str) -> str:
-    """`renews 1 Dec, 00:00 Europe/Berlin`; empty for a budget that never does."""
-    if period.ends_at is None:
+def _renewal(place: Place) -> str:
+    """`renews 1 Dec, 00:00 Europe/Berlin`, `frees up as time passes`; empty for a budget that never does."""
+    budget = place.budget
+    if budget.is_rolling:
+        return "frees up as time passes"
+    if place.period.ends_at is None:
         return ""
-    local = period.ends_at.astimezone(zone_named(time_zone))
-    return f"renews {local.day} {local:%b, %H:%M} {time_zone}"
+    local = place.period.ends_at.astimezone(zone_named(budget.time_zone))
+    return f"renews {local.day} {local:%b, %H:%M} {budget.time_zone}"

@@ -19,12 +19,15 @@ from gateway.admission import Admission
 from gateway.attempts import Answering, Attempts
 from gateway.bodies import BodyLog, Transcript
 from gateway.caller import Callers
+from gateway.clamp import shortened
 from gateway.deadlines import Deadlines
 from gateway.delivery import Delivery
-from gateway.errors import AnswerOutgrewHold, GatewayError, InternalError, ProviderError, UpstreamTimeout
+from gateway.errors import GatewayError, InternalError, ProviderError, UpstreamTimeout
 from gateway.exchange import Incoming, Reply
 from gateway.extension import Extender
+from gateway.limits import Hold
 from gateway.meter import Meter
+from gateway.money_errors import AnswerOutgrewHold, OutOfMoney
 from gateway.policy import Policy
 from gateway.router import Route, Router
 from gateway.running import Running, RunningRequests, recovery_event
@@ -91,14 +94,29 @@ class Completions:
 
     async def _admit(self, trace: Trace, policy: Policy, request: ChatRequest, route: Route) -> Running:
         begun_ms = trace.now_ms
-        hold = await self.admission.admit(
-            policy, request_id=trace.request_id, need=route.need, event=recovery_event(trace, None)
-        )
+        try:
+            hold = await self._hold(trace, policy, route)
+        except OutOfMoney as refusal:
+            shorter = shortened(request, route, policy, refusal)
+            if shorter is None:
+                raise
+            trace.request, route = shorter
+            hold = await self._hold(trace, policy, route)
+            trace.clamped_tokens = trace.request.max_output_tokens
         trace.requested_provider = route.requested_provider
         trace.need, trace.standing = route.need, hold.standing
         trace.step("admit", begun_ms)
         meter = Meter(prompt_tokens_estimate=request.prompt_tokens_estimate)
         return self.running.start(trace, hold, meter)
+
+    async def _hold(self, trace: Trace, policy: Policy, route: Route) -> Hold:
+        return await self.admission.admit(
+            policy,
+            request_id=trace.request_id,
+            need=route.need,
+            event=recovery_event(trace, None),
+            targets=route.targets,
+        )
 
     async def _relay(self, answering: Answering, call: _Call) -> None:
         if isinstance(answering, ChatAnswer):

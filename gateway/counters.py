@@ -19,6 +19,7 @@ from billing.money import nano_to_usd
 from gateway.policy import shard_of, shard_prefix
 
 REDIS_TIMEOUT_SECONDS = 0.25
+NOTHING_ROLLS: Mapping[str, int] = {}
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +32,13 @@ class MoneyCount:
     held_usd: Decimal
 
 
-def read_money(organization_id: UUID, counters: Sequence[str]) -> Mapping[str, MoneyCount]:
+def read_money(
+    organization_id: UUID, counters: Sequence[str], *, live_from: Mapping[str, int] = NOTHING_ROLLS
+) -> Mapping[str, MoneyCount]:
     """The counters of this organization by name; those that Redis does not hold are left out.
 
-    Names are those of `gateway.admission.budget_counter` and `wallet_counter`.
+    Names are those that `gateway.admission` gives. `live_from`: the first bucket that still counts of
+    each counter with a rolling window.
     """
     if not counters:
         return {}
@@ -42,16 +46,23 @@ def read_money(organization_id: UUID, counters: Sequence[str]) -> Mapping[str, M
     try:
         with _client(settings.FAREBOX_REDIS_URL).pipeline(transaction=False) as pipe:
             for counter in counters:
-                pipe.hmget(f"{prefix}money:{counter}", "s", "h")
+                pipe.hgetall(f"{prefix}money:{counter}")
             answers = pipe.execute()
     except redis.RedisError as failure:
         logger.warning("counters not read", extra={"reason": type(failure).__name__})
         return {}
     return {
-        counter: MoneyCount(nano_to_usd(int(spent)), nano_to_usd(int(held or 0)))
-        for counter, (spent, held) in zip(counters, answers, strict=True)
-        if spent is not None
+        counter: _money_count(fields, live_from.get(counter))
+        for counter, fields in zip(counters, answers, strict=True)
+        if b"s" in fields
     }
+
+
+def _money_count(fields: Mapping[bytes, bytes], live_from: int | None) -> MoneyCount:
+    spent_nano = int(fields[b"s"])
+    if live_from is not None:
+        spent_nano = sum(int(n) for name, n in fields.items() if name.isdigit() and int(name) >= live_from)
+    return MoneyCount(nano_to_usd(spent_nano), nano_to_usd(int(fields.get(b"h", 0))))
 
 
 def read_running(organization_id: UUID, key_id: UUID) -> int | None:

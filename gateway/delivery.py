@@ -21,6 +21,7 @@ from gateway.wire.stream import StreamRewriter
 
 COMPLETION_ID_PREFIX = "chatcmpl-"
 EVENT_ID_HEADER = b"x-farebox-event-id"
+CLAMPED_HEADER = b"x-farebox-budget-clamped"
 FAREWELL_SECONDS = 2.0
 
 
@@ -151,6 +152,8 @@ def _served(trace: Trace) -> Served:
 def _identity_headers(trace: Trace) -> Iterator[tuple[bytes, bytes]]:
     yield b"x-request-id", trace.shown_id.encode()
     yield EVENT_ID_HEADER, str(trace.request_id).encode()
+    if trace.clamped_tokens is not None:
+        yield CLAMPED_HEADER, str(trace.clamped_tokens).encode()
 
 
 def _timing_headers(trace: Trace) -> Iterator[tuple[bytes, bytes]]:

@@ -2,14 +2,11 @@
 
 A class carries status, type and code of the contract's table; its message tells the reader what
 to change. How an error looks on the wire is `gateway.wire.failure`; which upstream answer
-becomes which error is decided by the provider.
+becomes which error is decided by the provider. What is refused for want of money: `gateway.money_errors`.
 """
 
 import math
-from datetime import datetime
 from typing import Any
-
-from billing.money import format_usd, nano_to_usd
 
 # Official SDKs wait this long at most before they try again by themselves.
 LONGEST_HONOURED_RETRY_SECONDS = 120.0
@@ -158,72 +155,6 @@ class InvalidApiKey(GatewayError):
         return cls("Invalid API key. This key has expired; create another one.")
 
 
-class OutOfMoney(GatewayError):
-    """Nothing left to spend. Clients must not retry by themselves."""
-
-    status, type, should_retry = 402, "billing_error", False
-
-
-class InsufficientCredits(OutOfMoney):
-    """The organization's credit does not cover the most that this request can cost."""
-
-    code = "insufficient_credits"
-
-    def __init__(self, *, left_nano: int, asked_nano: int, spent_nano: int, held_nano: int) -> None:
-        super().__init__(
-            f"Insufficient credits: this request may cost up to {_usd(asked_nano)}, and {_usd(left_nano)} "
-            f"is left{_held(held_nano)}. Top up, or lower max_completion_tokens.",
-            details=_amounts("organization", left_nano, asked_nano, spent_nano, held_nano),
-        )
-
-
-class BudgetExceeded(OutOfMoney):
-    """A budget of the project or organization does not cover the most that this request can cost."""
-
-    code = "budget_exceeded"
-
-    def __init__(
-        self,
-        *,
-        scope: str,
-        window: str,
-        renews_at: datetime | None,
-        left_nano: int,
-        asked_nano: int,
-        spent_nano: int,
-        held_nano: int,
-    ) -> None:
-        renewal = f" It renews at {renews_at:%Y-%m-%d %H:%M %Z}." if renews_at else ""
-        super().__init__(
-            f"The {scope}'s budget ({window}) has {_usd(left_nano)} left{_held(held_nano)}, "
-            f"and this request may cost up to {_usd(asked_nano)}.{renewal}",
-            details={
-                **_amounts(scope, left_nano, asked_nano, spent_nano, held_nano),
-                "window": window,
-                "renews_at": renews_at.isoformat() if renews_at else None,
-            },
-        )
-
-
-class KeyLimitExceeded(BudgetExceeded):
-    """The key's own budget does not cover the most that this request can cost."""
-
-    code = "key_limit_exceeded"
-
-
-class AnswerOutgrewHold(OutOfMoney):
-    """A running answer has used all that was held for it, and its budgets have no more."""
-
-    code, ending = "budget_exceeded", "cut"
-
-    def __init__(self, *, held_nano: int) -> None:
-        super().__init__(
-            f"The answer ends here: it has used the {_usd(held_nano)} that were held for it, "
-            "and what is left of its budgets does not cover more.",
-            details={"held_nano": held_nano},
-        )
-
-
 class PermissionDenied(GatewayError):
     status, type, code = 403, "permission_denied", "permission_denied"
 
@@ -358,16 +289,3 @@ class UpstreamRefused(GatewayError):
         super().__init__(message, param=param)
         self.status = self.upstream_status = upstream_status
         self.code = code
-
-
-def _usd(nano: int) -> str:
-    return format_usd(nano_to_usd(nano))
-
-
-def _held(nano: int) -> str:
-    return f" ({_usd(nano)} is held by running requests)" if nano else ""
-
-
-def _amounts(scope: str, left_nano: int, asked_nano: int, spent_nano: int, held_nano: int) -> dict[str, Any]:
-    amounts = {"left": left_nano, "asked": asked_nano, "spent": spent_nano, "held": held_nano}
-    return {"scope": scope, **{f"{name}_usd": f"{nano_to_usd(nano):f}" for name, nano in amounts.items()}}

@@ -86,7 +86,7 @@ class Extender:
         keys = [hold_key(hold.shard, hold.request_id)]
         arguments: list[Argument] = [wanted_nano]
         for check in hold.checks:
-            if check.kind == "b" and (takes_wallet or not check.is_wallet):
+            if check.kind in ("b", "w") and (takes_wallet or not check.is_wallet):
                 keys.append(check.key)
                 arguments += [check.limit_nano, int(check.is_wallet)]
         return int(await extension_script.run(self._redis, keys, arguments))

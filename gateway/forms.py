@@ -42,6 +42,11 @@ class KeyLimitsForm(BudgetForm, RatesForm):
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
         help_text="As in openai/gpt-5 or openai/*, separated by commas or lines. Empty: all models.",
     )
+    is_budget_clamped = forms.BooleanField(
+        label="Shorten answers where money is short",
+        required=False,
+        help_text="The output cap is lowered to what credit and budgets buy, instead of a refusal.",
+    )
 
     def clean_allowed_models(self) -> list[str] | None:
         return _checked(rules.checked_models, _items(self.cleaned_data["allowed_models"]) or None)
@@ -188,6 +193,7 @@ def limits_form_of(key: ApiKey, budget: Budget | None) -> KeyLimitsForm:
             **rates_of(key),
             **amount_of(budget),
             "allowed_models": "\n".join(key.allowed_models or ()),
+            "is_budget_clamped": key.is_budget_clamped,
         }
     )
 

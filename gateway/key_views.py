@@ -29,6 +29,7 @@ from gateway.budget_bars import bars_of_keys
 from gateway.counters import read_running
 from gateway.forms import KeyLimitsForm, NewKeyForm, limits_form_of
 from gateway.key_rows import key_row, key_rows, recent_days, usage_of_key
+from gateway.limit_services import plain_budget
 from gateway.snippets import first_model, snippets_for
 
 
@@ -77,7 +78,8 @@ def key_new(request: HttpRequest, slug: str) -> HttpResponse:
 def key_detail(request: HttpRequest, slug: str, key_id: UUID) -> HttpResponse:
     tenant = tenant_of(request, slug)
     key = tenant.key(key_id)
-    return _detail_page(request, tenant, key, limits_form_of(key, _budget_of(tenant, key)))
+    budget = plain_budget(tenant.organization, Budget.Scope.KEY, key.pk)
+    return _detail_page(request, tenant, key, limits_form_of(key, budget))
 
 
 @never_cache
@@ -153,8 +155,3 @@ def _detail_page(request: HttpRequest, tenant: Tenant, key: ApiKey, form: KeyLim
         "running_requests": read_running(organization.pk, key.pk) if key.concurrent_requests else None,
     }
     return render(request, "gateway/key_detail.html", context)
-
-
-def _budget_of(tenant: Tenant, key: ApiKey) -> Budget | None:
-    budgets = Budget.objects.filter(scope=Budget.Scope.KEY, scope_id=key.pk)
-    return tenant.scoped(budgets).order_by("window").first()

@@ -12,12 +12,15 @@ from accounts import rules
 from accounts.errors import AccountsRefusal
 from accounts.models import Limits, Project
 from billing.models import USD_DECIMALS, USD_DIGITS, Budget
+from billing.money import SMALLEST_USD
 from billing.services import MAX_AMOUNT_USD
 
 RENEWALS = (
+    (Budget.Window.HOUR, "every hour"),
     (Budget.Window.DAY, "every day"),
     (Budget.Window.WEEK, "every week"),
     (Budget.Window.MONTH, "every month"),
+    (Budget.Window.QUARTER, "every quarter"),
     (Budget.Window.TOTAL, "never"),
 )
 
@@ -42,11 +45,12 @@ class BudgetForm(forms.Form):
     budget_usd = forms.DecimalField(
         label="Budget in US dollars",
         required=False,
-        min_value=0,
+        min_value=SMALLEST_USD,
         max_value=MAX_AMOUNT_USD,
         max_digits=USD_DIGITS,
         decimal_places=USD_DECIMALS,
         widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
+        error_messages={"min_value": f"Enter at least {SMALLEST_USD:f}; without a budget, leave it empty."},
     )
     budget_window = forms.ChoiceField(
         label="Budget renews", choices=RENEWALS, initial=Budget.Window.MONTH, required=False

@@ -4,14 +4,17 @@ Each function is one transaction and takes keywords only; rates are stored by ac
 billing, and both bump the organization's epoch. Raises AccountsRefusal and BillingError.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
 
 import accounts.services
-import billing.services
 from accounts.models import Organization, Project
+from accounts.tenancy import scoped
+from billing import budget_services
+from billing.budget_services import BudgetTerms, terms_of
 from billing.models import Budget
 
 
@@ -69,7 +72,7 @@ def set_organization_budget(
     *, organization: Organization, budget_usd: Decimal | None, budget_window: str, time_zone: str
 ) -> None:
     """What all keys of the organization may spend together; None lifts the budget."""
-    set_only_budget(
+    set_plain_budget(
         organization=organization,
         scope=Budget.Scope.ORGANIZATION,
         scope_id=organization.pk,
@@ -80,7 +83,7 @@ def set_organization_budget(
 
 
 @transaction.atomic
-def set_only_budget(
+def set_plain_budget(
     *,
     organization: Organization,
     scope: Budget.Scope,
@@ -89,27 +92,34 @@ def set_only_budget(
     window: str,
     time_zone: str,
 ) -> None:
-    """Leave the scope with this one budget, or with none.
+    """Set, change or lift the one budget that a scope's own page shows; others stay as they are.
 
     A budget that keeps its window keeps its calendar, so that changing the amount begins no new period.
     """
-    budgets = Budget.objects.filter(organization=organization, scope=scope, scope_id=scope_id)
-    kept = budgets.filter(window=window).first() if amount_usd is not None else None
-    for budget in budgets.exclude(pk=kept.pk) if kept else budgets:
-        billing.services.remove_budget(organization=organization, budget_id=budget.pk)
-    if amount_usd is not None:
-        billing.services.set_budget(
-            organization=organization,
-            scope=scope,
-            scope_id=scope_id,
-            amount_usd=amount_usd,
-            window=window,
-            time_zone=kept.time_zone if kept else time_zone,
+    budget = plain_budget(organization, scope, scope_id)
+    if amount_usd is None:
+        if budget is not None:
+            budget_services.remove_budget(organization=organization, budget_id=budget.pk)
+        return
+    if budget is None:
+        terms = BudgetTerms(
+            scope=scope, scope_id=scope_id, amount_usd=amount_usd, window=window, time_zone=time_zone
         )
+        budget_services.create_budget(organization=organization, terms=terms)
+        return
+    calendar = budget.time_zone if budget.window == window else time_zone
+    terms = replace(terms_of(budget), amount_usd=amount_usd, window=window, time_zone=calendar)
+    budget_services.update_budget(budget=budget, terms=terms)
+
+
+def plain_budget(organization: Organization, scope: Budget.Scope, scope_id: UUID) -> Budget | None:
+    """The oldest budget of a key, a project or the organization that refuses and goes by the calendar."""
+    budgets = scoped(Budget.objects.filter(scope=scope, scope_id=scope_id), organization)
+    return budgets.filter(is_rolling=False, is_observed=False).order_by("created_at").first()
 
 
 def _set_project_budget(project: Project, amount_usd: Decimal | None, window: str, time_zone: str) -> None:
-    set_only_budget(
+    set_plain_budget(
         organization=project.organization,
         scope=Budget.Scope.PROJECT,
         scope_id=project.pk,

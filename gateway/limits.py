@@ -17,7 +17,16 @@ from gateway.redis_pipeline import Argument
 UsageRecord = Mapping[str, Any]
 Standing = Mapping[str, Mapping[str, int]]
 
-DIMENSIONS = {"r": "requests", "t": "tokens", "c": "concurrency", "b": "budget"}
+# Money is counted by calendar period ("b") or in a rolling window ("w"); with "o" it is only observed.
+DIMENSIONS = {
+    "r": "requests",
+    "t": "tokens",
+    "c": "concurrency",
+    "b": "budget",
+    "w": "budget",
+    "bo": "budget",
+    "wo": "budget",
+}
 
 
 class Need(Struct, frozen=True):
@@ -38,6 +47,7 @@ class Check(Struct, frozen=True):
     budget: BudgetRule | None = None
     counter: str = ""
     period: Period | None = None
+    subject: str = ""
 
     @property
     def limit(self) -> int:
@@ -60,7 +70,11 @@ class Check(Struct, frozen=True):
 
 
 class HeldCheck(Struct, frozen=True):
-    """What settlement must give back: `amount` is nano-dollars, tokens or nothing, by `kind`."""
+    """What settlement must give back: `amount` is nano-dollars, tokens or nothing, by `kind`.
+
+    `interval_us` is the time for one token, or one bucket of a rolling window. `counter` is the name of
+    a money counter; that of a model family counts only if a model of the `family` answered.
+    """
 
     kind: str
     key: str
@@ -68,6 +82,9 @@ class HeldCheck(Struct, frozen=True):
     amount: int
     is_wallet: bool = False
     limit_nano: int = 0
+    counter: str = ""
+    family: str = ""
+    is_counted: bool = True
 
 
 class Hold(Struct, frozen=True):
@@ -77,9 +94,15 @@ class Hold(Struct, frozen=True):
     shard: int
     need: Need
     checks: tuple[HeldCheck, ...]
-    counters: tuple[str, ...]
     standing: Standing
     """Each limit as it stood after this decision, for headers and the request's page."""
+    would_refuse: tuple[str, ...] = ()
+    """The observe-only budgets that do not cover it, by id."""
+
+    @property
+    def counters(self) -> tuple[str, ...]:
+        """The names of the money counters that it holds something in."""
+        return tuple(check.counter for check in self.checks if check.counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +116,4 @@ class MoneyCounter:
     counter: str
     period: Period | None
     life_ms: int
+    subject: str = ""

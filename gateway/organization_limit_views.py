@@ -23,6 +23,7 @@ from billing.models import Budget
 from gateway import limit_services
 from gateway.budget_bars import bars_of
 from gateway.limit_forms import BudgetForm, RatesForm, amount_of, rates_of
+from gateway.limit_services import plain_budget
 
 
 @never_cache
@@ -85,8 +86,7 @@ def _page(
         tenant.may(Action.MANAGE_ORGANIZATION),
         tenant.may(Action.MANAGE_BILLING),
     )
-    budgets = Budget.objects.filter(scope=Budget.Scope.ORGANIZATION, scope_id=organization.pk)
-    budget = tenant.scoped(budgets).order_by("window").first()
+    budget = plain_budget(organization, Budget.Scope.ORGANIZATION, organization.pk)
     bars = bars_of(organization, Budget.Scope.ORGANIZATION, [organization.pk], now=timezone.now())
     place = [organization.slug]
     context = {

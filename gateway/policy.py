@@ -17,13 +17,21 @@ WALLET_WINDOW = "wallet"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetRule:
-    """An amount per window of time. The wallet is the budget whose amount is the credit granted."""
+    """An amount per window of time. The wallet is the budget whose amount is the credit granted.
+
+    `subject`: the tag, end user or model family that it binds; with `is_each`, every one for itself.
+    """
 
     id: UUID
     amount_nano: int
     window: str
     time_zone: str
     created_at: datetime
+    name: str = ""
+    subject: str = ""
+    is_each: bool = False
+    is_rolling: bool = False
+    is_observed: bool = False
 
     @property
     def is_wallet(self) -> bool:
@@ -32,7 +40,10 @@ class BudgetRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """One level that binds a request: its key, project or organization. None means unlimited."""
+    """One level that binds a request: its key, project or organization. None means unlimited.
+
+    A tag, an end user or a model family is a scope of the organization's with one budget.
+    """
 
     kind: str
     id: UUID
@@ -60,7 +71,10 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Everything the data plane knows of a key. `scopes` goes from the narrowest to the widest."""
+    """Everything the data plane knows of a key. `scopes` goes from the narrowest to the widest.
+
+    Which of the `label_scopes` bind a request is told by its tags, its end user and its model.
+    """
 
     secret_hmac: bytes
     key_id: UUID
@@ -83,6 +97,9 @@ class Policy:
     ceiling: Ceiling | None = None
     wrapped_data_key: bytes | None
     """The data key that seals stored bodies, still wrapped."""
+    label_scopes: tuple[Scope, ...] = ()
+    is_budget_clamped: bool = False
+    """Whether a request that its money does not cover gets a shorter answer instead of a refusal."""
 
     def __repr__(self) -> str:
         return f"Policy(key={self.key_id})"

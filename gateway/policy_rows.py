@@ -31,12 +31,13 @@ from gateway.routing.target import Connection, Offer
 
 PICO_PER_MILLIONTH_USD = 1_000_000
 OPENAI_COMPATIBLE = "openai-compatible"
+LABELS = frozenset({"tag", "end_user", "model"})
 DECLARED_MODEL_CAPABILITIES = frozenset({"tools", "vision", "json_mode", "json_schema"})
 
 KEY_SQL = """
 SELECT e.epoch, k.id, k.secret_hmac, k.project_id, k.organization_id,
        o.name AS organization_name, o.created_at, k.expires_at, k.revoked_at, o.is_active,
-       k.allowed_models, k.default_tags, p.mode,
+       k.allowed_models, k.default_tags, k.is_budget_clamped, p.mode,
        c.input_usd_per_million, c.output_usd_per_million,
        EXISTS (SELECT FROM billing_pricefact f WHERE f.organization_id = o.id) AS has_prices,
        o.is_body_logging_on, o.is_stream_cut_on_revocation, o.encrypted_data_key,
@@ -54,8 +55,9 @@ SELECT e.epoch, k.id, k.secret_hmac, k.project_id, k.organization_id,
  WHERE k.secret_hmac = %s
 """
 BUDGET_SQL = """
-SELECT id, scope, scope_id, amount_usd, "window", time_zone, created_at FROM billing_budget
- WHERE organization_id = %s AND scope_id = ANY(%s)
+SELECT id, scope, scope_id, subject, is_each, amount_usd, "window", is_rolling, time_zone, name, is_observed,
+       created_at
+  FROM billing_budget WHERE organization_id = %s AND scope_id = ANY(%s) ORDER BY created_at
 """
 CONNECTION_SQL = """
 SELECT c.id, c.organization_id, c.provider, c.base_url, c.encrypted_api_key, c.region,
@@ -90,8 +92,17 @@ async def load_policy(
         connections = await cursor.fetchall()
         own_prices = await _layer(cursor, organization_id) if key["has_prices"] else Layer()
     wallet = _wallet(key, credit["granted_usd"] if credit else Decimal(0))
-    scopes = _scopes(key, budgets, wallet)
-    return _policy(key, scopes, connections, own_prices=own_prices, vault=vault, shards=shards)
+    scopes = _scopes(key, [row for row in budgets if row["scope"] not in LABELS], wallet)
+    labels = tuple(_label_scope(row) for row in budgets if row["scope"] in LABELS)
+    return _policy(
+        key,
+        scopes,
+        connections,
+        label_scopes=labels,
+        own_prices=own_prices,
+        vault=vault,
+        shards=shards,
+    )
 
 
 async def load_operator_reach(connection: AsyncConnection[Any], vault: Vault) -> Reach:
@@ -119,6 +130,7 @@ def _policy(
     scopes: tuple[Scope, ...],
     connections: list[DictRow],
     *,
+    label_scopes: tuple[Scope, ...],
     own_prices: Layer,
     vault: Vault,
     shards: int,
@@ -144,6 +156,8 @@ def _policy(
         scopes=scopes,
         own_reach=_reach(connections, vault=vault, wrapped_data_key=wrapped),
         wrapped_data_key=wrapped,
+        label_scopes=label_scopes,
+        is_budget_clamped=key["is_budget_clamped"],
         own_prices=own_prices,
         ceiling=_ceiling(key),
     )
@@ -198,7 +212,16 @@ def _rule(row: DictRow) -> BudgetRule:
         window=row["window"],
         time_zone=row["time_zone"],
         created_at=row["created_at"],
+        name=row["name"],
+        subject=row["subject"],
+        is_each=row["is_each"],
+        is_rolling=row["is_rolling"],
+        is_observed=row["is_observed"],
     )
+
+
+def _label_scope(row: DictRow) -> Scope:
+    return Scope(kind=row["scope"], id=row["scope_id"], budgets=(_rule(row),))
 
 
 def _reach(rows: Iterable[DictRow], *, vault: Vault, wrapped_data_key: bytes | None) -> Reach:

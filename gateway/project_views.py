@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.context import time_zone_of
 from accounts.errors import AccountsRefusal
-from accounts.models import Organization, Project
+from accounts.models import Organization
 from accounts.permissions import Action
 from accounts.tenancy import Tenant, tenant_of
 from billing.errors import BillingError
@@ -28,6 +28,7 @@ from gateway import limit_services
 from gateway.budget_bars import Bar, bars_of
 from gateway.key_rows import RecentDays, limits_text, recent_days
 from gateway.limit_forms import ProjectForm, amount_of, rates_of
+from gateway.limit_services import plain_budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,7 @@ def project_detail(request: HttpRequest, slug: str, project_id: UUID) -> HttpRes
     tenant = tenant_of(request, slug)
     project = tenant.project(project_id)
     tenant.require(Action.MANAGE_PROJECTS)
-    name, budget = project.name, _budget_of(tenant, project)
+    name, budget = project.name, plain_budget(tenant.organization, Budget.Scope.PROJECT, project.pk)
     initial = {"name": name, "mode": project.mode, **rates_of(project), **amount_of(budget)}
     form = ProjectForm(request.POST or None, initial=initial)
     if form.is_valid():
@@ -144,8 +145,3 @@ def _spend_by_project(organization: Organization, start: datetime, end: datetime
         organization_id=organization.pk, occurred_at__gte=start, occurred_at__lt=end
     )
     return dict(events.order_by().values_list("project_id").annotate(spend_usd=Sum("charge_usd")))
-
-
-def _budget_of(tenant: Tenant, project: Project) -> Budget | None:
-    budgets = Budget.objects.filter(scope=Budget.Scope.PROJECT, scope_id=project.pk)
-    return tenant.scoped(budgets).order_by("window").first()

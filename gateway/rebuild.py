@@ -12,7 +12,9 @@ from typing import Any
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from billing.budgets import bucket_seconds
 from billing.counted import Counted, charged_ever, counted_of, counted_since
+from billing.families import lua_pattern
 from gateway.errors import TemporarilyUnavailable
 from gateway.limits import MoneyCounter
 from gateway.policy import shard_prefix
@@ -65,30 +67,54 @@ class Rebuilder:
         """Whether the counter stands; False when ingestion went on since the ledger was read."""
         prefix = shard_prefix(counter.policy.shard)
         keys = [counter.key, usage_stream(counter.policy.shard), f"{prefix}since"]
-        what = "charge_nano" if counter.rule.is_wallet else "counted"
+        is_rolling = counter.rule.is_rolling
+        starts_at = counter.period.starts_at if counter.period and not is_rolling else None
         arguments: list[Argument] = [
-            known.amount_nano, known.stream_id, counter.counter, what, counter.life_ms,
-        ]  # fmt: skip
+            known.amount_nano,
+            known.stream_id,
+            counter.policy.organization_id.hex,
+            *_whom(counter),
+            starts_at.isoformat() if starts_at else "",
+            counter.life_ms,
+            bucket_seconds(counter.rule.window) * 1000 if is_rolling else 0,
+        ]
+        for bucket, amount_nano in known.buckets:
+            arguments += [bucket, amount_nano]
         answer: int = await rebuild_script.run(self._redis, keys, arguments)
         return answer >= 0
 
     async def _ledger_knows(self, counter: MoneyCounter) -> Counted:
-        policy, scope = counter.policy, counter.scope
-        if counter.rule.is_wallet:
-            query, parameters = charged_ever(shard=policy.shard, organization_id=policy.organization_id)
-        else:
-            query, parameters = counted_since(
-                shard=policy.shard,
-                organization_id=policy.organization_id,
-                scope=scope.kind,
-                scope_id=scope.id,
-                since=counter.period.starts_at if counter.period else None,
-            )
+        query, parameters = _statement(counter)
         async with self._policies.pool.connection() as connection:
             cursor: psycopg.AsyncCursor[Any] = await connection.execute(query, parameters)
             row = await cursor.fetchone()
         assert row is not None, "a sum has a row"
         return counted_of(row)
+
+
+def _statement(counter: MoneyCounter) -> tuple[str, dict[str, Any]]:
+    policy, scope, rule = counter.policy, counter.scope, counter.rule
+    if rule.is_wallet:
+        return charged_ever(shard=policy.shard, organization_id=policy.organization_id)
+    return counted_since(
+        shard=policy.shard,
+        organization_id=policy.organization_id,
+        scope=scope.kind,
+        scope_id=scope.id,
+        subject=counter.subject,
+        since=counter.period.starts_at if counter.period else None,
+        bucket_seconds=bucket_seconds(rule.window) if rule.is_rolling else None,
+    )
+
+
+def _whom(counter: MoneyCounter) -> tuple[str, str]:
+    """Scope and subject, as rebuild.lua looks for them in events."""
+    if counter.rule.is_wallet:
+        return "wallet", ""
+    kind = counter.scope.kind
+    if kind == "model":
+        return kind, lua_pattern(counter.subject)
+    return kind, counter.subject if kind in ("tag", "end_user") else counter.scope.id.hex
 
 
 def _unavailable() -> TemporarilyUnavailable:

@@ -25,7 +25,7 @@ from billing.services import grant_promotion
 from gateway import connection_rules
 from gateway.connection_rules import WrongConnection
 from gateway.egress import BaseUrlRefused, EgressPolicy, check_base_url
-from gateway.limit_services import set_only_budget
+from gateway.limit_services import set_plain_budget
 from gateway.models import MAX_BASE_URL_CHARACTERS, CustomModel, ProviderConnection
 from gateway.policy_rows import connection_secret_context
 
@@ -52,6 +52,7 @@ def issue_key(
     concurrent_requests: int | None = None,
     allowed_models: Sequence[str] | None = None,
     default_tags: Sequence[str] = (),
+    is_budget_clamped: bool = False,
     budget_usd: Decimal | None = None,
     budget_window: str = Budget.Window.MONTH,
     time_zone: str = "UTC",
@@ -71,6 +72,7 @@ def issue_key(
         concurrent_requests=concurrent_requests,
         allowed_models=allowed_models,
         default_tags=default_tags,
+        is_budget_clamped=is_budget_clamped,
     )
     _set_budget(key, amount_usd=budget_usd, window=budget_window, time_zone=time_zone)
     return key, secret
@@ -102,6 +104,7 @@ def update_key(
     budget_usd: Decimal | None,
     budget_window: str,
     time_zone: str,
+    is_budget_clamped: bool = False,
 ) -> None:
     """Replace what the key may do and spend; None lifts a limit. Raises AccountsRefusal and BillingError.
 
@@ -113,6 +116,7 @@ def update_key(
         tokens_per_minute=tokens_per_minute,
         concurrent_requests=concurrent_requests,
         allowed_models=allowed_models,
+        is_budget_clamped=is_budget_clamped,
     )
     _set_budget(key, amount_usd=budget_usd, window=budget_window, time_zone=time_zone)
 
@@ -235,7 +239,7 @@ def require_declarable(connection: ProviderConnection) -> None:
 
 
 def _set_budget(key: ApiKey, *, amount_usd: Decimal | None, window: str, time_zone: str) -> None:
-    set_only_budget(
+    set_plain_budget(
         organization=key.organization,
         scope=Budget.Scope.KEY,
         scope_id=key.pk,

@@ -9,6 +9,7 @@
 --         "b" money: a nano-dollars held at admission, b nano-dollars spent, c 1 if it is the wallet.
 --             What it came to hold since then stands in front of the hold record (gateway/extension.lua);
 --             no more is ever spent than what is held, so that no counter can pass its limit here.
+--         "w" money in a rolling window: a nano-dollars held, b nano-dollars spent, c length of a bucket (ms)
 --         "i" idempotency record, last if at all: a sealed answer to keep (empty: free the key),
 --             b its life (ms), c the request's fingerprint
 -- Gives 1 settled, 0 settled before, -1 not expired (reap only).
@@ -69,6 +70,12 @@ for i = 1, checks do
       spent = math.min(spent, held)
     end
     redis.call('HINCRBY', key, 's', string.format('%.0f', spent))
+    if kind == 'w' and spent > 0 then
+      -- It counts from now on, when it ends: until now it was held.
+      local bucket = math.floor(now_us / (ARGV[at + 4] * 1000))
+      redis.call('HINCRBY', key, bucket, string.format('%.0f', spent))
+      redis.call('HSETNX', key, 'o', bucket)
+    end
   end
 end
 redis.call('ZREM', KEYS[1], ARGV[1])

@@ -14,8 +14,9 @@ from uuid import UUID
 import hiredis
 import orjson
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
+from billing.families import is_of_family
 from gateway.admission import hold_key
 from gateway.claims import Keepsake
 from gateway.limits import HeldCheck, Hold, UsageRecord
@@ -27,6 +28,7 @@ from gateway.spool import Spool
 logger = logging.getLogger(__name__)
 
 SETTLED_MARK_MS = 120_000
+MILLISECOND_US = 1_000
 RESENDS_PER_ROUND = 500
 # With so many waiting, refusals are no longer kept: while Redis is away every call is one.
 FORGIVEN_FROM = 10_000
@@ -127,7 +129,8 @@ class Settlement(Struct, frozen=True):
             return ("c", 0, 0, 0)
         if check.is_wallet:
             return ("b", check.amount, self.charge_nano, 1)
-        return ("b", check.amount, self.counted_nano, 0)
+        bucket_ms = round(check.interval_us / MILLISECOND_US)
+        return (check.kind, check.amount, self.counted_nano if check.is_counted else 0, bucket_ms)
 
 
 def usage_stream(shard: int) -> str:
@@ -137,7 +140,7 @@ def usage_stream(shard: int) -> str:
 
 def settlement_of(hold: Hold, event: UsageRecord, keepsake: Keepsake | None = None) -> Settlement:
     """How a hold ends with this event, and what is kept of the answer."""
-    event = {**event, "budgets": hold.counters}
+    event = {**event, "would_refuse": hold.would_refuse}
     return _settlement(hold.request_id, hold.shard, hold.checks, event, keepsake)
 
 
@@ -173,6 +176,10 @@ def _settlement(
     # An own provider key is charged less than its cost or nothing, and its cost counts towards budgets.
     charge_nano = event["charge_nano"]
     counted_nano = max(charge_nano, event["cost_nano"]) if event.get("own") else charge_nano
+    if checks is not None:
+        checks = tuple(_as_served(check, event) for check in checks)
+        counters = [check.counter for check in checks if check.counter and check.is_counted]
+        event = {**event, "budgets": counters}
     return Settlement(
         request_id=request_id,
         shard=shard,
@@ -183,6 +190,14 @@ def _settlement(
         tokens=sum(event["usage"].values()) - event["usage"]["searches"],
         keepsake=keepsake,
     )
+
+
+def _as_served(check: HeldCheck, event: UsageRecord) -> HeldCheck:
+    """The check of a model family counts only what a model of the family answered."""
+    if not check.family:
+        return check
+    is_counted = is_of_family(check.family, provider=event["provider"], model=event["model"])
+    return replace(check, is_counted=is_counted)
 
 
 class Settler:

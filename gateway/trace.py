@@ -63,6 +63,7 @@ class Trace:
     head_overhead_ms: float | None = None
     finish_reason: str = ""
     claim: Claim | None = None
+    clamped_tokens: int | None = None
 
     @property
     def now_ms(self) -> float:
@@ -229,11 +230,16 @@ class Trace:
             "timeline": self.timeline,
             "attempts": [_attempt(attempt) for attempt in self.attempts],
             "limits": self.standing,
-            "parameters": request.parameters_for_log() if request else {},
+            "parameters": self._parameters(request),
             **self._labels(request),
             "request_body": None,
             "response_body": None,
         }
+
+    def _parameters(self, request: ChatRequest | None) -> dict[str, Any]:
+        parameters = request.parameters_for_log() if request else {}
+        clamped = {} if self.clamped_tokens is None else {"clamped_to": self.clamped_tokens}
+        return {**parameters, **clamped}
 
     def _labels(self, request: ChatRequest | None) -> Mapping[str, Any]:
         return {

@@ -27,9 +27,10 @@ from django.db import connection
 
 from accounts.models import ApiKey, Organization
 from accounts.services import issue_key, set_rates
+from billing.budget_services import set_budget
 from billing.models import LedgerEntry, UsageEvent
 from billing.money import nano_to_usd, usd_to_nano
-from billing.services import set_budget, top_up
+from billing.services import top_up
 from billing.tasks import keep_partitions
 from config.ports import free_port
 from gateway.services import connect_provider, declare_model

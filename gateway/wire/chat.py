@@ -95,6 +95,7 @@ def parse_chat_request(body: bytes, *, limits: ParseLimits = DEFAULT_LIMITS) -> 
         effort=payload.get("effort"),
         free_models_only=payload.get("free_models_only", False),
         no_reasoning=payload.get("no_reasoning", False),
+        budget_clamp=payload.get("budget_clamp"),
         required_capabilities=_required_capabilities(payload, tally, has_search=search is not None),
         request_context_tokens=read_context_tokens(payload.get("request_context_tokens")),
     )

@@ -97,6 +97,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     effort: str | None = None
     free_models_only: bool = False
     no_reasoning: bool = False
+    budget_clamp: bool | None = None
     required_capabilities: frozenset[str] = frozenset()
     request_context_tokens: int | None = None
 
@@ -150,5 +151,6 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
             "plugins": list(self.plugins) or None,
             "web_search": self.web_search or None,
             "drop_params": None if self.drop_params else False,
+            "budget_clamp": self.budget_clamp,
         }
         return logged | {name: value for name, value in own.items() if value is not None}

@@ -35,7 +35,7 @@ GATEWAY_PARAMETERS = frozenset(
         "model", "stream", "stream_options", "tags", "signature", "use_custom_keys", "drop_params", "region",
         "log_query_body", "log_response_body", "fallbacks", "session_id", "agent", "plugins", "web_search",
         "free_models_only", "no_reasoning", "reasoning", "reasoning_effort", "effort", "extra_body",
-        "request_context_tokens", "web_search_options",
+        "request_context_tokens", "web_search_options", "budget_clamp",
     }
 )  # fmt: skip
 
@@ -185,7 +185,7 @@ CHECKS: dict[str, Check] = {
     **dict.fromkeys(
         (
             "stream", "logprobs", "parallel_tool_calls", "use_custom_keys", "drop_params", "log_query_body",
-            "log_response_body", "web_search", "free_models_only", "no_reasoning", "store",
+            "log_response_body", "web_search", "free_models_only", "no_reasoning", "store", "budget_clamp",
         ),
         boolean,
     ),

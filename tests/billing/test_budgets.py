@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.budgets import Period, period_of
+from billing.budgets import ROLLING_SECONDS, Period, bucket_seconds, period_of, rolling_period
 from billing.errors import InvalidBudget
 
 ZONES = (
@@ -73,6 +73,69 @@ def test_december_and_january_have_neighbouring_numbers():
     assert january.number == december.number + 1
 
 
+@pytest.mark.parametrize(
+    ("zone", "start", "end"),
+    [
+        ("UTC", "2026-11-21T10:00:00+00:00", "2026-11-21T11:00:00+00:00"),
+        ("Asia/Kathmandu", "2026-11-21T10:15:00+00:00", "2026-11-21T11:15:00+00:00"),
+    ],
+)
+def test_an_hour_starts_with_the_local_hour(zone, start, end):
+    period = period_of("hour", zone, at("2026-11-21T10:20:00+00:00"))
+
+    assert (period.starts_at, period.ends_at) == (at(start), at(end))
+
+
+def test_where_clocks_move_by_half_an_hour_the_hour_is_cut_short():
+    # Lord Howe goes from +11 to +10:30 at 15:00 UTC.
+    before = period_of("hour", "Australia/Lord_Howe", at("2026-04-04T14:59:59.999999+00:00"))
+    after = period_of("hour", "Australia/Lord_Howe", at("2026-04-04T15:00:00+00:00"))
+
+    assert (before.starts_at, before.ends_at) == (
+        at("2026-04-04T14:00:00+00:00"),
+        at("2026-04-04T15:00:00+00:00"),
+    )
+    assert (after.starts_at, after.ends_at) == (
+        at("2026-04-04T15:00:00+00:00"),
+        at("2026-04-04T15:30:00+00:00"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("moment", "start", "end"),
+    [
+        ("2026-12-31T22:59:59+00:00", "2026-09-30T22:00:00+00:00", "2026-12-31T23:00:00+00:00"),
+        ("2026-12-31T23:00:00+00:00", "2026-12-31T23:00:00+00:00", "2027-03-31T22:00:00+00:00"),
+        ("2026-05-05T00:00:00+00:00", "2026-03-31T22:00:00+00:00", "2026-06-30T22:00:00+00:00"),
+    ],
+)
+def test_a_quarter_is_three_months_of_the_calendar(moment, start, end):
+    period = period_of("quarter", "Europe/Berlin", at(moment))
+
+    assert (period.starts_at, period.ends_at) == (at(start), at(end))
+
+
+@pytest.mark.parametrize(
+    ("window", "seconds"),
+    [("hour", 60), ("day", 1_440), ("week", 10_080), ("month", 43_200), ("quarter", 129_600)],
+)
+def test_a_rolling_window_has_sixty_buckets(window, seconds):
+    assert bucket_seconds(window) == seconds
+
+
+@given(st.sampled_from(list(ROLLING_SECONDS)), moments)
+def test_a_rolling_window_is_never_shorter_than_it_says(window, moment):
+    period = rolling_period(window, moment)
+
+    covered = (moment - period.starts_at).total_seconds()
+    assert ROLLING_SECONDS[window] <= covered < ROLLING_SECONDS[window] + bucket_seconds(window)
+
+
+def test_what_never_ends_cannot_roll():
+    with pytest.raises(InvalidBudget, match="rolling window must be one of hour, day, week, month, quarter"):
+        bucket_seconds("total")
+
+
 def test_in_total_there_is_one_period_without_end():
     assert period_of("total", "UTC", at("2026-11-21T00:00:00+00:00")) == Period(0, None, None)
     assert period_of("total", "UTC", at("1999-01-01T00:00:00+00:00")).contains(
@@ -96,7 +159,7 @@ def test_both_ends_of_the_world_are_a_day_and_two_hours_apart():
     assert east.number - west.number == 2
 
 
-@given(st.sampled_from(["day", "week", "month"]), st.sampled_from(ZONES), moments)
+@given(st.sampled_from(["hour", "day", "week", "month", "quarter"]), st.sampled_from(ZONES), moments)
 def test_every_moment_lies_in_exactly_one_period(window, zone, moment):
     period = period_of(window, zone, moment)
 
@@ -124,5 +187,5 @@ def test_an_unknown_time_zone_is_refused(zone):
 
 
 def test_an_unknown_window_is_refused():
-    with pytest.raises(InvalidBudget, match="window must be one of day, week, month, total, got 'year'"):
+    with pytest.raises(InvalidBudget, match="window must be one of hour, day, week, month, quarter, total"):
         period_of("year", "UTC", at("2026-11-21T00:00:00+00:00"))

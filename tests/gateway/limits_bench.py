@@ -2,9 +2,9 @@
 
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.admission import Admission
@@ -12,10 +12,13 @@ from gateway.leases import LeaseKeeper
 from gateway.limits import Hold, MoneyCounter, Need
 from gateway.policy import WALLET_WINDOW, BudgetRule, Policy, Reach, Scope, shard_of
 from gateway.redis_pipeline import RedisPipeline
+from gateway.routing.target import Target
 from gateway.settings import GatewaySettings
 from gateway.settlement import Settlement, settlement_of, settlement_script
 
 SHARDS = 16
+# Where settlement.lua is told how far its clock is off.
+CLOCK_OFFSET = 4
 NO_USAGE = {"input": 0, "output": 0, "searches": 0}
 
 
@@ -29,13 +32,26 @@ def settings(**changes: Any) -> GatewaySettings:
     )
 
 
-def budget(amount_nano: int, window: str = "total") -> BudgetRule:
+def budget(amount_nano: int, window: str = "total", **terms: Any) -> BudgetRule:
     return BudgetRule(
-        id=uuid.uuid4(), amount_nano=amount_nano, window=window, time_zone="UTC", created_at=datetime.now(UTC)
+        **{
+            "id": uuid.uuid4(),
+            "amount_nano": amount_nano,
+            "window": window,
+            "time_zone": "UTC",
+            "created_at": datetime.now(UTC),
+            **terms,
+        }
     )
 
 
-def policy(*, key: dict[str, Any] | None = None, wallet_nano: int = 10**15, **project: Any) -> Policy:
+def policy(
+    *,
+    key: dict[str, Any] | None = None,
+    wallet_nano: int = 10**15,
+    labels: Sequence[tuple[str, BudgetRule]] = (),
+    **project: Any,
+) -> Policy:
     organization_id, project_id, key_id = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
     wallet = BudgetRule(
         id=organization_id,
@@ -67,6 +83,7 @@ def policy(*, key: dict[str, Any] | None = None, wallet_nano: int = 10**15, **pr
         ),
         own_reach=Reach(),
         wrapped_data_key=None,
+        label_scopes=tuple(Scope(kind=kind, id=organization_id, budgets=(rule,)) for kind, rule in labels),
     )
 
 
@@ -78,8 +95,13 @@ class Bench:
         self.rebuilt: list[str] = []
         self.released: list[Hold] = []
         self.ledger_nano: dict[str, int] = {}
+        self.calendar_offset = timedelta()
         self.admission = Admission(
-            redis, settings=bench_settings, rebuild=self._rebuild, release=self.released.append
+            redis,
+            settings=bench_settings,
+            rebuild=self._rebuild,
+            release=self.released.append,
+            clock=lambda: datetime.now(UTC) + self.calendar_offset,
         )
         self.leases = LeaseKeeper(redis, settings=bench_settings)
 
@@ -87,28 +109,42 @@ class Bench:
         self.rebuilt.append(counter.counter)
         await self.redis.call("HSET", counter.key, "s", self.ledger_nano.get(counter.counter, 0))
 
-    async def admit(self, who: Policy, *, nano: int = 0, tokens: int = 0) -> Hold:
+    def travel(self, seconds: float) -> None:
+        """Let time pass for everything: Redis' clock in the scripts, and the calendar."""
+        self.admission.clock_offset_ms += round(seconds * 1000)
+        self.calendar_offset += timedelta(seconds=seconds)
+
+    async def admit(
+        self, who: Policy, *, nano: int = 0, tokens: int = 0, targets: Sequence[Target] = (), **labels: Any
+    ) -> Hold:
         request_id = uuid.uuid4()
         need = Need(budget_nano=nano, wallet_nano=nano, tokens=tokens)
+        happened = {**event(request_id, tokens=0, nano=0), **labels}
         return await self.admission.admit(
-            who, request_id=request_id, need=need, event=event(request_id, tokens=0, nano=0)
+            who, request_id=request_id, need=need, event=happened, targets=targets
         )
 
-    async def settle(self, hold: Hold, *, nano: int = 0, tokens: int = 0, mode: str = "settle") -> int:
-        settlement: Settlement = settlement_of(hold, event(hold.request_id, tokens=tokens, nano=nano))
-        answer: int = await settlement_script.run(self.redis, *settlement.command(mode))
+    async def settle(
+        self, hold: Hold, *, nano: int = 0, tokens: int = 0, mode: str = "settle", **served: Any
+    ) -> int:
+        happened = {**event(hold.request_id, tokens=tokens, nano=nano), **served}
+        settlement: Settlement = settlement_of(hold, happened)
+        keys, arguments = settlement.command(mode)
+        arguments[CLOCK_OFFSET] = self.admission.clock_offset_ms
+        answer: int = await settlement_script.run(self.redis, keys, arguments)
         return answer
 
     async def money(self, hold: Hold) -> list[tuple[int, int]]:
         """Spent and held of each money counter of the hold."""
-        counters = [check.key for check in hold.checks if check.kind == "b"]
+        counters = [check.key for check in hold.checks if check.kind in ("b", "w")]
         found = [await self.redis.call("HMGET", key, "s", "h") for key in counters]
         return [(int(spent or 0), int(held or 0)) for spent, held in found]
 
 
 def event(request_id: uuid.UUID, *, tokens: int, nano: int) -> dict[str, Any]:
     usage = {**NO_USAGE, "output": tokens}
-    return {"id": request_id.hex, "usage": usage, "cost_nano": nano, "charge_nano": nano}
+    labels = {"tags": [], "end_user": "", "provider": "", "model": ""}
+    return {"id": request_id.hex, "usage": usage, "cost_nano": nano, "charge_nano": nano, **labels}
 
 
 @asynccontextmanager

@@ -5,8 +5,9 @@ import uuid
 
 import pytest
 
-from gateway.errors import InsufficientCredits, KeyLimitExceeded, RateLimited, TemporarilyUnavailable
+from gateway.errors import RateLimited, TemporarilyUnavailable
 from gateway.limits import Need
+from gateway.money_errors import InsufficientCredits, KeyLimitExceeded
 from gateway.redis_pipeline import RedisPipeline
 from tests.gateway.limits_bench import bench, budget, event, policy
 

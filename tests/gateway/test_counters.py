@@ -8,8 +8,8 @@ import pytest
 from pytest_django import Settings
 
 from accounts.models import ApiKey
+from billing.budget_services import set_budget
 from billing.models import Budget
-from billing.services import set_budget
 from gateway.budget_bars import Bar, bars_of_keys
 from gateway.counters import MoneyCount, read_money, read_running
 from tests.gateway.limits_bench import bench, budget, policy
@@ -106,7 +106,7 @@ def test_a_budget_in_total_never_renews_and_counts_all_time(alice: Somebody) -> 
 
 
 @pytest.mark.parametrize(
-    ("amount_usd", "percent"), [("0", "100"), ("2", "100"), ("1.5", "100"), ("3", "66.67")]
+    ("amount_usd", "percent"), [("0.000000001", "100"), ("2", "100"), ("1.5", "100"), ("3", "66.67")]
 )
 def test_a_bar_is_full_at_its_limit_and_beyond(alice: Somebody, amount_usd: str, percent: str) -> None:
     limit(alice.key_row, amount_usd)

@@ -6,14 +6,16 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway import errors
+from gateway import errors, money_errors
 from gateway.errors import GatewayError
+from gateway.money_errors import Shortage
 from gateway.wire.dialect import DIALECTS
 from gateway.wire.failure import Failure, render_failure
 
-BUDGET = {"scope": "project", "window": "day", "renews_at": None}
+BUDGET = {"title": "The budget", "scope": "project", "window": "day", "renews_at": None}
 RATE = {"scope": "key", "dimension": "requests", "limit": 60, "left": 0, "retry_after_seconds": 1.5}
 MONEY = {"left_nano": 1_500_000, "asked_nano": 2_000_000_000, "spent_nano": 5, "held_nano": 0}
+SHORTAGE = Shortage(**MONEY)
 
 
 def render(error: GatewayError, mount: str = "/v1") -> Failure:
@@ -41,9 +43,9 @@ TABLE: list[tuple[GatewayError, int, str, str]] = [
     (errors.ContextLengthExceeded("m"), 400, "invalid_request_error", "context_length_exceeded"),
     (errors.NoPrice("m"), 400, "invalid_request_error", "model_price_unavailable"),
     (errors.InvalidApiKey.unknown(), 401, "authentication_error", "invalid_api_key"),
-    (errors.InsufficientCredits(**MONEY), 402, "billing_error", "insufficient_credits"),
-    (errors.BudgetExceeded(**BUDGET, **MONEY), 402, "billing_error", "budget_exceeded"),
-    (errors.KeyLimitExceeded(**BUDGET, **MONEY), 402, "billing_error", "key_limit_exceeded"),
+    (money_errors.InsufficientCredits(SHORTAGE), 402, "billing_error", "insufficient_credits"),
+    (money_errors.BudgetExceeded(SHORTAGE, **BUDGET), 402, "billing_error", "budget_exceeded"),
+    (money_errors.KeyLimitExceeded(SHORTAGE, **BUDGET), 402, "billing_error", "key_limit_exceeded"),
     (errors.ModelBlocked("m"), 403, "permission_denied", "model_blocked"),
     (errors.ProviderBlocked("m"), 403, "permission_denied", "provider_blocked"),
     (errors.ModelNotFound("m"), 404, "not_found", "model_not_found"),
@@ -165,15 +167,21 @@ def test_clients_retry_by_themselves_only_soon(seconds: float | None, should_ret
 
 def test_money_is_no_reason_to_retry_and_says_what_is_left() -> None:
     renewal = datetime(2026, 12, 1, tzinfo=UTC)
-    error = errors.BudgetExceeded(
-        scope="project", window="month", renews_at=renewal, **(MONEY | {"held_nano": 7})
+    error = money_errors.BudgetExceeded(
+        Shortage(**(MONEY | {"held_nano": 7})),
+        title='The budget "Launch" of the project ($5.00 a month)',
+        scope="project",
+        window="month",
+        renews_at=renewal,
+        budget_id="b-1",
+        budget_name="Launch",
     )
 
     assert render(error).headers["x-should-retry"] == "false"
     assert "retry-after" not in render(error).headers
     assert error.message == (
-        "The project's budget (month) has $0.0015 left ($0.000000007 is held by running requests), "
-        "and this request may cost up to $2.00. It renews at 2026-12-01 00:00 UTC."
+        'The budget "Launch" of the project ($5.00 a month) has $0.0015 left ($0.000000007 is held by '
+        "running requests), and this request may cost up to $2.00. It renews at 2026-12-01 00:00 UTC."
     )
     assert document(error)["error"]["details"] == {
         "scope": "project",
@@ -181,7 +189,11 @@ def test_money_is_no_reason_to_retry_and_says_what_is_left() -> None:
         "asked_usd": "2.000000000",
         "spent_usd": "0.000000005",
         "held_usd": "0.000000007",
+        "budget_id": "b-1",
+        "budget_name": "Launch",
+        "subject": "",
         "window": "month",
+        "is_rolling": False,
         "renews_at": "2026-12-01T00:00:00+00:00",
     }
 

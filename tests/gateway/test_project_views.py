@@ -134,7 +134,7 @@ def test_changing_the_amount_keeps_the_calendar_of_the_budget(alice: Somebody) -
         ("mode", "barter", "Select a valid choice."),
         ("requests_per_minute", "0", "greater than or equal to 1"),
         ("tokens_per_minute", "1.5", "Enter a whole number."),
-        ("budget_usd", "-1", "greater than or equal to 0"),
+        ("budget_usd", "-1", "Enter at least 0.000000001"),
         ("budget_usd", "NaN", "Enter a number."),
         ("budget_usd", "0.0000000001", "no more than 9 decimal places"),
         ("budget_usd", "9000001", "less than or equal to 9000000"),

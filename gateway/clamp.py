@@ -1,0 +1,41 @@
+"""The budget clamp: a shorter answer instead of a refusal, where the client or its key asked for it. Pure.
+
+The refusal tells what the tightest of all limits has left. Admission is then asked once more, with
+the largest output cap that this buys; only a request that was refused costs that second call.
+"""
+
+from msgspec.structs import replace
+
+from gateway.money_errors import OutOfMoney
+from gateway.policy import Policy
+from gateway.router import Route, need_of
+from gateway.wire.chat_request import ChatRequest
+
+
+def shortened(
+    request: ChatRequest, route: Route, policy: Policy, refusal: OutOfMoney
+) -> tuple[ChatRequest, Route] | None:
+    """The request and its route with the cap that the money covers; None if it is to be refused.
+
+    That is when nobody asked for a shorter answer, or when not a single token of output is covered.
+    """
+    wants_clamp = policy.is_budget_clamped if request.budget_clamp is None else request.budget_clamp
+    left_nano = refusal.shortage.least_left_nano
+    if not wants_clamp or left_nano <= 0:
+        return None
+    bounds = [target.output_tokens_bound(request) for target in route.targets]
+    affordable, too_much = 0, request.max_output_tokens or max(bounds)
+    while too_much - affordable > 1:
+        middle = (affordable + too_much) // 2
+        if need_of(_capped(request, middle), route.targets).budget_nano <= left_nano:
+            affordable = middle
+        else:
+            too_much = middle
+    if not affordable:
+        return None
+    capped = _capped(request, affordable)
+    return capped, replace(route, need=need_of(capped, route.targets))
+
+
+def _capped(request: ChatRequest, output_tokens: int) -> ChatRequest:
+    return replace(request, max_output_tokens=output_tokens)
