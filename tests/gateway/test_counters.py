@@ -76,7 +76,7 @@ def test_without_redis_nothing_is_known(settings: Settings) -> None:
 def test_a_lost_counter_is_read_from_the_ledger(alice: Somebody) -> None:
     limit(alice.key_row, "10")
     spend(alice.key_row, "1.5", at=datetime(2026, 11, 1, tzinfo=UTC))
-    spend(alice.key_row, "0", cost_usd="0.75", at=NOW)
+    spend(alice.key_row, "0", cost_usd="0.75", at=NOW, is_own_credential=True)
     spend(alice.key_row, "4", at=datetime(2026, 10, 31, 23, 59, tzinfo=UTC))
 
     bar = only_bar(alice.key_row)

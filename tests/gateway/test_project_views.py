@@ -55,7 +55,7 @@ def test_the_list_shows_what_each_project_may_do_and_has_spent(alice: Somebody) 
     page = alice.browser.get(LIST)
 
     busy, quiet = row_named(page, "Default"), row_named(page, "Quiet")
-    assert (busy.keys, busy.spend_usd, busy.budget.left_usd) == (1, Decimal("1.75"), Decimal("8.00"))
+    assert (busy.keys, busy.spend_usd, busy.budget.left_usd) == (1, Decimal("1.75"), Decimal("8.25"))
     assert (quiet.keys, quiet.spend_usd, quiet.budget) == (0, Decimal(0), None)
     assert (quiet.mode_text, quiet.limits_text) == ("Own provider keys", "60 requests/min")
     assert f"project={alice.project.pk}" in busy.requests_href
