@@ -14,8 +14,9 @@ from typing import Any, ClassVar, TypeVar, cast
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gateway.errors import GatewayError, OutOfMoney, RateLimited
+from gateway.errors import GatewayError, RateLimited
 from gateway.limits import Hold, Need
+from gateway.money_errors import OutOfMoney
 from gateway.policy import WALLET_WINDOW
 from tests.properties.money_model import Limit, Model, Request
 from tests.properties.till import Till
