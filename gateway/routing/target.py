@@ -8,6 +8,7 @@ from msgspec import Struct
 from billing.pricing import DEFAULT_TIER, Price
 from billing.terms import Terms
 from gateway.wire.chat_request import ChatRequest
+from gateway.wire.prompt_bounds import family_of, prompt_tokens_bound
 
 # A model whose limits nobody has stated is taken to have the largest that any has.
 UNKNOWN_WINDOW_TOKENS = 2_000_000
@@ -77,15 +78,18 @@ class Target(Struct, frozen=True, kw_only=True):
 
     def prompt_tokens_bound(self, request: ChatRequest) -> int:
         """The most that this model can count for the prompt: it cannot read more than its window."""
-        return min(request.prompt_tokens_upper_bound, self.context_window_tokens or UNKNOWN_WINDOW_TOKENS)
+        family = family_of(self.provider, base_url=self.base_url, is_trusted=not self.is_guarded)
+        bound = prompt_tokens_bound(request.prompt, family, self.model)
+        return min(bound, self.context_window_tokens or UNKNOWN_WINDOW_TOKENS)
 
     def output_tokens_bound(self, request: ChatRequest) -> int:
         """The most that one choice can be billed for: the client's cap, within the model's own.
 
-        Tokens reserved for reasoning count on top, since not every provider puts them under the cap.
+        Tokens reserved for reasoning count on top, since not every provider puts them under the cap,
+        and so do those of a prediction, which are billed although they are not in the answer.
         """
         own_limit = self.max_output_tokens or self.context_window_tokens
         if request.max_output_tokens is None:
-            return own_limit or UNKNOWN_OUTPUT_TOKENS
+            return (own_limit or UNKNOWN_OUTPUT_TOKENS) + request.rejected_tokens_bound
         asked = request.max_output_tokens + (request.reasoning_max_tokens or 0)
-        return min(asked, own_limit) if own_limit else asked
+        return (min(asked, own_limit) if own_limit else asked) + request.rejected_tokens_bound

@@ -153,7 +153,7 @@ def _required_capabilities(payload: JsonObject, tally: PromptTally, *, has_searc
     demands = {
         REQUIRED_BY_FORMAT.get(form, ""): form in REQUIRED_BY_FORMAT,
         "web_search": has_search,
-        "vision": tally.has_images,
+        "vision": tally.image_count + tally.low_detail_image_count > 0,
         "audio": tally.has_audio,
     }
     return frozenset(name for name, is_demanded in demands.items() if is_demanded)
@@ -172,8 +172,21 @@ def _measure(forwarded: JsonObject, tally: PromptTally, *, has_search: bool) -> 
         instruction_bytes=tally.rest_bytes + (len(orjson.dumps(instructions)) if instructions else 0),
         message_count=len(forwarded["messages"]),
         tool_count=len(forwarded.get("tools", ())) + len(forwarded.get("functions", ())),
-        media_tokens_bound=tally.media_tokens_bound,
+        part_count=tally.part_count,
+        expansion_bytes=tally.expansion_bytes,
+        image_count=tally.image_count,
+        low_detail_image_count=tally.low_detail_image_count,
+        audio_milliseconds_bound=tally.audio_milliseconds_bound,
         media_tokens_estimate=tally.media_tokens_estimate,
         unread_bytes=len(orjson.dumps(unread)) if unread else 0,
-        is_open=tally.is_open or has_search,
+        is_open=tally.is_open or has_search or _reads_stored_context(forwarded),
     )
+
+
+def _reads_stored_context(forwarded: JsonObject) -> bool:
+    """Whether the prompt goes on from something that lies at the provider, of unknown length.
+
+    https://ai.google.dev/gemini-api/docs/openai#extra-body (checked 2026-11-27)
+    """
+    google = forwarded.get("google")
+    return "cached_content" in forwarded or (type(google) is dict and "cached_content" in google)

@@ -3,18 +3,12 @@
 How it is read from a body is `gateway.wire.chat`; what of it a provider gets is the provider's file.
 """
 
+import orjson
 from msgspec import Struct, field
 
 from gateway.wire.messages import BYTES_PER_TOKEN
 from gateway.wire.shapes import JsonObject
 
-# A prompt costs at most one token per byte, plus what the chat template puts around a message and
-# around tool definitions. The most that is documented for tools is Anthropic's system prompt.
-# https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview#pricing (checked 2026-11-21)
-MESSAGE_TOKENS_BOUND = 16
-TOOL_TOKENS_BOUND, TOOLS_TOKENS_BOUND = 64, 1_024
-# A file, a video or a web search may fill whatever window the model has.
-OPEN_TOKENS_BOUND = 2_000_000
 SEARCHES_BOUND = 10
 MESSAGE_TOKENS_ESTIMATE = 3
 
@@ -26,30 +20,25 @@ LOGGED_PARAMETERS = (
 
 
 class PromptSize(Struct, frozen=True):
-    """What the model reads, measured in bytes where it is text and in tokens where it is not."""
+    """What the model reads, as it was measured. How many tokens that makes is `gateway.wire.prompt_bounds`.
+
+    `expansion_bytes` is by how much NFKC makes the text longer; `unread_bytes` are fields whose
+    use is not known; `is_open` means that some part has no bound of its own.
+    """
 
     text_bytes: int
     text_tokens_estimate: int
     instruction_bytes: int
     message_count: int
+    part_count: int = 0
+    expansion_bytes: int = 0
     tool_count: int = 0
-    media_tokens_bound: int = 0
+    image_count: int = 0
+    low_detail_image_count: int = 0
+    audio_milliseconds_bound: int = 0
     media_tokens_estimate: int = 0
     unread_bytes: int = 0
     is_open: bool = False
-
-    @property
-    def tokens_bound(self) -> int:
-        """Never less than what a provider counts; `unread_bytes` are fields whose use is not known."""
-        return (
-            self.text_bytes
-            + self.instruction_bytes
-            + self.unread_bytes
-            + self.message_count * MESSAGE_TOKENS_BOUND
-            + (TOOLS_TOKENS_BOUND + self.tool_count * TOOL_TOKENS_BOUND if self.tool_count else 0)
-            + self.media_tokens_bound
-            + (OPEN_TOKENS_BOUND if self.is_open else 0)
-        )
 
     @property
     def tokens_estimate(self) -> int:
@@ -106,10 +95,6 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
         return self.prompt.text_bytes + self.prompt.instruction_bytes
 
     @property
-    def prompt_tokens_upper_bound(self) -> int:
-        return self.prompt.tokens_bound
-
-    @property
     def prompt_tokens_estimate(self) -> int:
         return self.prompt.tokens_estimate
 
@@ -121,6 +106,15 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     def may_use_audio(self) -> bool:
         """Whether audio may be read or spoken, at audio's own rates."""
         return "audio" in self.required_capabilities or "audio" in self.forwarded.get("modalities", ())
+
+    @property
+    def rejected_tokens_bound(self) -> int:
+        """Tokens of a prediction that may be billed as output although they are not in the answer.
+
+        https://developers.openai.com/api/docs/guides/predicted-outputs (checked 2026-11-21)
+        """
+        prediction = self.forwarded.get("prediction")
+        return len(orjson.dumps(prediction)) if prediction else 0
 
     @property
     def searches_bound(self) -> int:

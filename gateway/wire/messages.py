@@ -5,12 +5,14 @@ fetched, and fields that are not known here go to the provider as they are.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import orjson
 
 from gateway.errors import InvalidValue, MissingParameter
+from gateway.wire.audio import longest_milliseconds
 from gateway.wire.checks import shown
 from gateway.wire.shapes import JsonObject
 
@@ -20,13 +22,8 @@ ASSISTANT_SPEECH = ("tool_calls", "function_call", "refusal", "audio", "reasonin
 PLAIN_MESSAGE_KEYS = 2
 BYTES_PER_TOKEN = 4
 
-# Upper bounds of what one image costs, in tokens. The dearest known is gpt-4o-mini's: 2,833 for the
-# whole and 5,667 for each of up to 8 tiles. https://developers.openai.com/api/docs/guides/images-vision
-# (checked 2026-11-21)
-IMAGE_TOKENS_BOUND, LOW_DETAIL_IMAGE_TOKENS_BOUND = 48_169, 2_833
 IMAGE_TOKENS_ESTIMATE, HIGH_DETAIL_IMAGE_TOKENS_ESTIMATE = 85, 765
-# Audio makes at most 32 tokens a second, and no accepted format gets a second below 512 bytes.
-AUDIO_BYTES_PER_TOKEN_BOUND, AUDIO_BYTES_PER_TOKEN_ESTIMATE = 16, 400
+AUDIO_BYTES_PER_TOKEN_ESTIMATE = 400
 
 URL_SCHEMES = ("https://", "http://", "gs://")
 DATA_URL = re.compile(r"data:([a-z]+)/[a-z0-9.+-]+(?:;[a-z0-9=-]+)*;base64,", re.IGNORECASE)
@@ -35,14 +32,20 @@ BASE64_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 
 @dataclass(slots=True)
 class PromptTally:
-    """What has been measured so far. `is_open` means that some part has no bound of its own."""
+    """What has been measured so far. `is_open` means that some part has no bound of its own.
+
+    `expansion_bytes` is by how much NFKC makes the text longer.
+    """
 
     text_bytes: int = 0
+    expansion_bytes: int = 0
+    part_count: int = 0
     text_tokens_estimate: int = 0
     rest_bytes: int = 0
-    media_tokens_bound: int = 0
     media_tokens_estimate: int = 0
-    has_images: bool = False
+    image_count: int = 0
+    low_detail_image_count: int = 0
+    audio_milliseconds_bound: int = 0
     has_audio: bool = False
     is_open: bool = False
 
@@ -65,8 +68,14 @@ def check_messages(messages: Any, *, messages_limit: int) -> PromptTally:
     return tally
 
 
-def text_bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
+def _measure_text(text: str, tally: PromptTally) -> None:
+    if text.isascii():
+        tally.text_bytes += len(text)
+        return
+    size_bytes = len(text.encode())
+    tally.text_bytes += size_bytes
+    if not unicodedata.is_normalized("NFKC", text):
+        tally.expansion_bytes += max(0, len(unicodedata.normalize("NFKC", text).encode()) - size_bytes)
 
 
 def _check_message(message: Any, index: int, tally: PromptTally) -> None:
@@ -78,7 +87,7 @@ def _check_message(message: Any, index: int, tally: PromptTally) -> None:
     content = message.get("content")
     bytes_before = tally.text_bytes
     if type(content) is str:
-        tally.text_bytes += text_bytes(content)
+        _measure_text(content, tally)
     elif type(content) is list:
         _check_parts(content, index, tally)
     elif content is not None:
@@ -144,6 +153,7 @@ def _check_parts(parts: list[Any], index: int, tally: PromptTally) -> None:
         if read is None:
             raise _invalid(f"{path}.type", f"must be one of {', '.join(PART_READERS)}")
         read(part, path, tally)
+    tally.part_count += len(parts)
 
 
 def _read_text(part: JsonObject, path: str, tally: PromptTally) -> None:
@@ -151,18 +161,20 @@ def _read_text(part: JsonObject, path: str, tally: PromptTally) -> None:
     text = part.get(kind)
     if type(text) is not str:
         raise _invalid(f"{path}.{kind}", f"must be a string, got {shown(text)}")
-    tally.text_bytes += text_bytes(text)
+    _measure_text(text, tally)
 
 
 def _read_image(part: JsonObject, path: str, tally: PromptTally) -> None:
     image = _object_in(part, "image_url", path)
     _check_media_url(image.get("url"), f"{path}.image_url.url", family="image")
     detail = image.get("detail")
-    tally.media_tokens_bound += LOW_DETAIL_IMAGE_TOKENS_BOUND if detail == "low" else IMAGE_TOKENS_BOUND
+    if detail == "low":
+        tally.low_detail_image_count += 1
+    else:
+        tally.image_count += 1
     tally.media_tokens_estimate += (
         HIGH_DETAIL_IMAGE_TOKENS_ESTIMATE if detail == "high" else IMAGE_TOKENS_ESTIMATE
     )
-    tally.has_images = True
 
 
 def _read_audio(part: JsonObject, path: str, tally: PromptTally) -> None:
@@ -171,9 +183,14 @@ def _read_audio(part: JsonObject, path: str, tally: PromptTally) -> None:
     if not _is_filled(data):
         raise _invalid(f"{path}.input_audio.data", "must be base64 text")
     _check_base64(data, f"{path}.input_audio.data")
-    if not _is_filled(audio.get("format")):
+    format_name = audio.get("format")
+    if not _is_filled(format_name):
         raise _invalid(f"{path}.input_audio.format", "must name the format, such as wav or mp3")
-    tally.media_tokens_bound += len(data) // AUDIO_BYTES_PER_TOKEN_BOUND + 1
+    milliseconds = longest_milliseconds(data, format_name)
+    if milliseconds is None:
+        tally.is_open = True
+    else:
+        tally.audio_milliseconds_bound += milliseconds
     tally.media_tokens_estimate += len(data) // AUDIO_BYTES_PER_TOKEN_ESTIMATE + 1
     tally.has_audio = True
 

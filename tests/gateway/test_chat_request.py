@@ -4,7 +4,6 @@ import orjson
 import pytest
 
 from gateway.wire.chat import parse_chat_request
-from gateway.wire.chat_request import PromptSize
 from tests.gateway.chat_bodies import body, part, said, tool
 
 
@@ -32,39 +31,6 @@ def test_an_image_counts_in_the_estimate(detail: dict[str, str], estimate: int) 
     image = {"url": "https://example.com/a.png", **detail}
 
     assert parse_chat_request(part(type="image_url", image_url=image)).prompt_tokens_estimate == estimate
-
-
-def test_the_upper_bound_is_a_token_for_every_byte_and_more() -> None:
-    assert parse_chat_request(said({"role": "user", "content": "é" * 100})).prompt_tokens_upper_bound == 216
-
-
-@pytest.mark.parametrize(
-    ("sent", "bound"),
-    [
-        (part(type="image_url", image_url={"url": "https://example.com/a.png"}), 48_169 + 16),
-        (part(type="image_url", image_url={"url": "https://example.com/a.png", "detail": "low"}), 2_833 + 16),
-        (part(type="input_audio", input_audio={"data": "A" * 1600, "format": "mp3"}), 101 + 16),
-        (part(type="file", file={"file_id": "f"}), 2_000_000 + 16),
-        (body(web_search=True), 2_000_000 + 5 + 16),
-        (body(tools=[tool("f")]), 5 + 16 + 1_024 + 64 + len(orjson.dumps([[tool("f")]]))),
-        (body(user="abc"), 5 + 16 + len(b'["abc"]')),
-    ],
-)
-def test_everything_that_may_be_read_is_in_the_bound(sent: bytes, bound: int) -> None:
-    assert parse_chat_request(sent).prompt_tokens_upper_bound == bound
-
-
-def test_the_bound_covers_the_estimate() -> None:
-    size = PromptSize(
-        text_bytes=1,
-        text_tokens_estimate=1,
-        instruction_bytes=1,
-        message_count=1,
-        media_tokens_bound=900,
-        media_tokens_estimate=765,
-    )
-
-    assert size.tokens_bound >= size.tokens_estimate
 
 
 def test_the_log_gets_settings_but_no_text() -> None:

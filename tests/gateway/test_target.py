@@ -62,6 +62,8 @@ def test_a_missing_own_key_has_unifys_words() -> None:
         ({"max_completion_tokens": 1}, 1),
         ({"max_tokens": 10, "reasoning": {"max_tokens": 20}}, 30),
         ({"max_tokens": 90, "reasoning": {"max_tokens": 20}}, 100),
+        ({"max_tokens": 10, "prediction": {"type": "content", "content": "x" * 100}}, 10 + 131),
+        ({"prediction": {"type": "content", "content": "x" * 100}}, 100 + 131),
     ],
 )
 def test_the_output_bound_is_the_cap_within_the_models_own(fields: dict[str, Any], bound: int) -> None:
@@ -70,7 +72,7 @@ def test_the_output_bound_is_the_cap_within_the_models_own(fields: dict[str, Any
     assert chosen(asked)[0].output_tokens_bound(asked) == bound
 
 
-@pytest.mark.parametrize(("length", "bound"), [(4, 20), (983, 999), (984, 1000), (985, 1000), (5000, 1000)])
+@pytest.mark.parametrize(("length", "bound"), [(4, 84), (919, 999), (920, 1000), (921, 1000), (5000, 1000)])
 def test_the_prompt_bound_is_never_more_than_the_window(length: int, bound: int) -> None:
     asked = request("openai/gpt-4o", messages=[{"role": "user", "content": "x" * length}])
 
