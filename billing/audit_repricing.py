@@ -19,7 +19,7 @@ from billing.models import UsageEvent
 from billing.money import nano_to_usd
 from billing.price_book import PriceBook
 from billing.price_versions import PriceVersions
-from billing.terms import CHARGED, TIMES, bill_of
+from billing.terms import CHARGED, TIMES, UP_TO, bill_of
 from billing.usage import FIELDS, TokenUsage
 
 ROWS_PER_FETCH = 2_000
@@ -94,7 +94,8 @@ def _charge_at_par(group: dict[str, Any]) -> Any:
     version = group["price_version"]
     if group["is_own_credential"]:
         return nano_to_usd(0)
-    return group["charge_usd"] if CHARGED in version or TIMES in version else group["cost_usd"]
+    has_terms = any(word in version for word in (CHARGED, TIMES, UP_TO))
+    return group["charge_usd"] if has_terms else group["cost_usd"]
 
 
 def _note(wrong: _Wrong, group: dict[str, Any], what: str, expected_usd: Decimal | None) -> None:

@@ -10,7 +10,7 @@ from billing.price_book import PriceBook
 from billing.price_facts import from_json
 from billing.price_list import CEILING, ceiling_of
 from billing.pricing import Price
-from billing.terms import Terms, split_version
+from billing.terms import Terms, limit_nano_of, split_version
 
 DECLARED = "declared"
 
@@ -30,6 +30,7 @@ class PriceVersions:
             own_price=self.price(own_version) if own_version else None,
             multiplier_ppm=multiplier_ppm,
             fee_pico=fee_pico,
+            limit_nano=limit_nano_of(version),
         )
 
     def price(self, version: str) -> Price:

@@ -6,6 +6,7 @@ A version names both sides, so that each amount can be computed again from it fo
     openai/gpt-5.4@2026-03-05.9d67e521                      charged what it costs
     openai/gpt-5.4@2026-03-05.9d67e521 x1.05 +0.002         times 1.05, and $0.002 a request
     openai/gpt-5.4@2026-03-05.9d67e521 charged <version>    at the organization's own price
+    openai/gpt-5.4@2026-03-05.9d67e521 up to 0.02           no more than was held for the request
 
 Pure. Which terms hold for whom and when is `billing.price_list`; versions are resolved by
 `billing.price_versions`.
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 from msgspec import Struct
 
 from billing.errors import UnknownPrice
-from billing.money import PICO_PER_NANO, PICO_PER_USD, divide_half_even
+from billing.money import NANO_PER_USD, PICO_PER_NANO, PICO_PER_USD, divide_half_even
 from billing.pricing import Cost, Price, cost_of
 from billing.usage import TokenUsage
 
@@ -24,7 +25,7 @@ from billing.usage import TokenUsage
 PAR_PPM = 1_000_000
 PARTS_OF_COST = 4
 
-CHARGED, TIMES, PLUS = " charged ", " x", " +"
+CHARGED, TIMES, PLUS, UP_TO = " charged ", " x", " +", " up to "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +36,13 @@ class Terms:
     own_price: Price | None = None
     multiplier_ppm: int = PAR_PPM
     fee_pico: int = 0
+    limit_nano: int | None = None
+    """The most that is charged for this request: what was held for it."""
 
     @property
     def version(self) -> str:
+        if self.limit_nano is not None:
+            return limited_version(replace(self, limit_nano=None).version, self.limit_nano)
         if self.own_price is not None:
             return f"{self.price.version}{CHARGED}{self.own_price.version}"
         if self.multiplier_ppm == PAR_PPM and not self.fee_pico:
@@ -62,6 +67,9 @@ class Terms:
 
         Raises UnknownPrice if the own price lacks a unit that `usage` has.
         """
+        if self.limit_nano is not None:
+            unlimited = replace(self, limit_nano=None).charge_of(usage, cost)
+            return within(unlimited, self.limit_nano)
         if self.own_price is not None:
             return cost_of(usage, self.own_price)
         if self.multiplier_ppm == PAR_PPM and not self.fee_pico:
@@ -97,11 +105,24 @@ def bill_of(usage: TokenUsage, terms: Terms) -> Bill:
     return Bill(cost, terms.charge_of(usage, cost), terms.version)
 
 
+def within(charge: Cost, limit_nano: int) -> Cost:
+    """The charge, or what of it is within the limit: what is beyond it is taken from the output first."""
+    if charge.total_nano <= limit_nano:
+        return charge
+    left_pico, parts = limit_nano * PICO_PER_NANO, {}
+    for part in ("request_pico", "input_pico", "cached_input_pico", "output_pico"):
+        parts[part] = min(left_pico, getattr(charge, part))
+        left_pico -= parts[part]
+    return Cost(**parts)
+
+
 def split_version(version: str) -> tuple[str, str, int, int]:
     """The version's parts: of the price, of the own price ("" if none), multiplier and fee.
 
-    Raises UnknownPrice if it is not written as `Terms.version` writes it.
+    A limit is not among them: `limit_nano_of` gives it. Raises UnknownPrice if the version is not
+    written as `Terms.version` writes it.
     """
+    version = version.partition(UP_TO)[0]
     price_version, charged, own_version = version.partition(CHARGED)
     if charged:
         return price_version, own_version, PAR_PPM, 0
@@ -113,6 +134,20 @@ def split_version(version: str) -> tuple[str, str, int, int]:
         return price_version, "", _integer(multiplier, PAR_PPM), _integer(fee, PICO_PER_USD)
     except ValueError as exc:
         raise UnknownPrice(f"The price version {version!r} has no readable markup.") from exc
+
+
+def limited_version(version: str, limit_nano: int) -> str:
+    """The version of a charge that ended at what was held for its request."""
+    return f"{version}{UP_TO}{_decimal(limit_nano, NANO_PER_USD)}"
+
+
+def limit_nano_of(version: str) -> int | None:
+    """The most that this version charges; None without a limit. Raises UnknownPrice if it is unreadable."""
+    _, has_limit, limit = version.partition(UP_TO)
+    try:
+        return _integer(limit, NANO_PER_USD) if has_limit else None
+    except ValueError as exc:
+        raise UnknownPrice(f"The price version {version!r} has no readable limit.") from exc
 
 
 def _decimal(amount: int, whole: int) -> str:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from billing.errors import UnknownPrice
 from billing.pricing import DEFAULT_TIER, Cost, Price, cost_of
-from billing.terms import Bill
+from billing.terms import Bill, limited_version, within
 from billing.usage import FIELDS, TokenUsage
 from gateway.claims import Claim
 from gateway.errors import GatewayError
@@ -148,7 +148,8 @@ class Trace:
         bill = self._whole_bill(reading)
         if self.is_own_credential or bill.charge.total_nano <= self.held_nano:
             return bill
-        return Bill(bill.cost, _at_most(bill.charge, self.held_nano * PICO_PER_NANO), bill.version)
+        charge = within(bill.charge, self.held_nano)
+        return Bill(bill.cost, charge, limited_version(bill.version, self.held_nano))
 
     def uncovered_nano(self, reading: Reading) -> int:
         """By how much this reading outgrows what is held; below zero what is left of it."""
@@ -249,15 +250,6 @@ class Trace:
             "agent": ((request.agent if request else "") or self.user_agent)[:MAX_LABEL_CHARACTERS],
             "source": ((request.signature if request else "") or self.source)[:MAX_LABEL_CHARACTERS],
         }
-
-
-def _at_most(cost: Cost, limit_pico: int) -> Cost:
-    """The cost without what is beyond the limit, which is taken from the output first."""
-    left, parts = limit_pico, {}
-    for part in ("request_pico", "input_pico", "cached_input_pico", "output_pico"):
-        parts[part] = min(left, getattr(cost, part))
-        left -= parts[part]
-    return Cost(**parts)
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -158,6 +158,9 @@ def test_a_planted_difference_is_found(alice, before, statement, rules):
         (ECHO_VERSION, 27_000),
         (f"{ECHO_VERSION} x1.05 +0.002", 2_028_350),
         (f"{ECHO_VERSION} charged declared:fake/own@500000/3000000", 33_500),
+        (f"{ECHO_VERSION} up to 0.000026999", 26_999),
+        (f"{ECHO_VERSION} up to 0.000027001", 27_000),
+        (f"{ECHO_VERSION} x1.05 +0.002 up to 0.001", 1_000_000),
     ],
 )
 def test_a_charge_is_recomputed_from_the_terms_that_the_version_names(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from billing.errors import UnknownPrice
 from billing.pricing import Price, cost_of, worst_case_nano
-from billing.terms import Terms, bill_of, split_version
+from billing.terms import Terms, bill_of, limit_nano_of, limited_version, split_version
 from billing.usage import TokenUsage
 
 PRICE = Price(version="acme/small@2026-01-01.11111111", input=1_000_000, output=2_000_000)
@@ -71,10 +71,36 @@ def test_an_own_price_without_a_unit_is_no_price():
         ("a/b@2026-01-01.1 x0.000001 +0.000000000001", ("a/b@2026-01-01.1", "", 1, 1)),
         ("a/b@2026-01-01.1 charged a/b@2026-02-01.2", ("a/b@2026-01-01.1", "a/b@2026-02-01.2", 1_000_000, 0)),
         ("", ("", "", 1_000_000, 0)),
+        ("a/b@2026-01-01.1 up to 0.02", ("a/b@2026-01-01.1", "", 1_000_000, 0)),
+        ("a/b@2026-01-01.1 x1.05 +0.002 up to 1", ("a/b@2026-01-01.1", "", 1_050_000, 2_000_000_000)),
     ],
 )
 def test_a_version_is_taken_apart(version, parts):
     assert split_version(version) == parts
+
+
+@pytest.mark.parametrize("limit_nano", [0, 1, 999_999_999, 1_000_000_000, 12_345_678_901])
+def test_a_limit_is_named_by_its_version_and_read_again(limit_nano):
+    assert limit_nano_of(limited_version("a/b@2026-01-01.1 x1.05 +0.002", limit_nano)) == limit_nano
+
+
+def test_a_limit_holds_for_each_charge_and_takes_from_the_output_first():
+    usage, terms = TokenUsage(input=10, output=10), Terms(price=PRICE, fee_pico=7_000)
+    whole = bill_of(usage, terms).charge
+
+    at_limit = bill_of(usage, replace(terms, limit_nano=whole.total_nano))
+    below = bill_of(usage, replace(terms, limit_nano=whole.total_nano - 1))
+
+    assert at_limit.charge == whole
+    assert below.charge.total_nano == whole.total_nano - 1
+    assert (below.charge.request_pico, below.charge.input_pico) == (7_000, whole.input_pico)
+    assert below.version == limited_version(terms.version, whole.total_nano - 1)
+
+
+def test_a_version_without_a_limit_has_none_and_an_unreadable_one_is_an_unknown_price():
+    assert limit_nano_of("a/b@2026-01-01.1") is None
+    with pytest.raises(UnknownPrice, match="no readable limit"):
+        limit_nano_of("a/b@2026-01-01.1 up to much")
 
 
 @pytest.mark.parametrize("markup", ["x", "x1", "x1.0500000001 +0", "x1 +x", "x-1 +0", "x1. +", "x٣ +0e1"])
