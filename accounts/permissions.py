@@ -19,6 +19,7 @@ class Action(TextChoices):
     MANAGE_PROJECTS = "manage_projects", "Create projects and change their limits"
     MANAGE_PROVIDERS = "manage_providers", "Store provider credentials"
     MANAGE_MEMBERS = "manage_members", "Invite people and change roles up to their own"
+    MANAGE_BUDGETS = "manage_budgets", "Set budgets and say where their alerts go"
     MANAGE_BILLING = "manage_billing", "Top up credit and set budgets of the organization"
     MANAGE_ORGANIZATION = "manage_organization", "Rename the organization and switch logging of bodies"
 
@@ -27,13 +28,13 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
     Role.ADMIN: frozenset(Action) - {Action.MANAGE_BILLING, Action.MANAGE_ORGANIZATION},
     Role.DEVELOPER: frozenset({Action.CREATE_KEY}),
-    Role.BILLING: frozenset({Action.VIEW_SPEND, Action.MANAGE_BILLING}),
+    Role.BILLING: frozenset({Action.VIEW_SPEND, Action.MANAGE_BUDGETS, Action.MANAGE_BILLING}),
     Role.VIEWER: frozenset({Action.VIEW_SPEND}),
 }
 
 DESCRIPTION_OF_ROLE: dict[Role, str] = {
     Role.OWNER: "Everything, including billing, the organization itself and other owners.",
-    Role.ADMIN: "Members, projects, all keys and provider credentials; sees all spend. No billing.",
+    Role.ADMIN: "Members, projects, budgets, all keys and provider credentials; sees all spend. No billing.",
     Role.DEVELOPER: "Creates keys, and sees and revokes the keys they created.",
     Role.BILLING: "Sees all spend, tops up credit and sets budgets. No keys.",
     Role.VIEWER: "Sees all spend, requests and the ledger. Changes nothing.",

@@ -35,6 +35,7 @@ NAMES = {
     "finish_reason": "Finish reason",
     "least_cost_usd": "Cost from $",
     "least_duration_ms": "Duration from ms",
+    "would_refuse": "Beyond the budget",
     "search": "Id",
     "missing": "Without",
 }

@@ -31,6 +31,14 @@ COST_PARTS = (
     ("output", "Output"),
     ("request", "Per request and search"),
 )
+UNITS_OF_WINDOW = {
+    "hour": " an hour",
+    "day": " a day",
+    "week": " a week",
+    "month": " a month",
+    "quarter": " a quarter",
+    "wallet": " of credit",
+}
 UNITS = {"requests": "requests a minute", "tokens": "tokens a minute", "concurrency": "at once"}
 BAR_WIDTH = 1000
 MAX_STEPS = 50
@@ -163,15 +171,13 @@ def _limit_row(label: str, standing: Mapping[str, Any]) -> LimitRow:
     kind, _, window = dimension.partition(":")
     if kind == "budget":
         limit, left = (format_usd(nano_to_usd(int(standing[name]))) for name in ("limit", "left"))
-        unit = {"day": " a day", "week": " a week", "month": " a month", "wallet": " of credit"}.get(
-            window, " in total"
-        )
+        unit = UNITS_OF_WINDOW.get(window.partition(":")[0], " in total")
     else:
         limit, left = (f"{int(standing[name]):,}" for name in ("limit", "left"))
         unit = f" {UNITS.get(kind, kind)}"
     resets_ms = int(standing.get("reset_ms") or 0)
     return LimitRow(
-        name=scope[:1].upper() + scope[1:],
+        name=scope[:1].upper() + scope[1:].replace("_", " "),
         limit=limit + unit,
         left=left,
         resets=f"in {figures.milliseconds(resets_ms)}" if resets_ms > 0 else figures.NO_FIGURE,

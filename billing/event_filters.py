@@ -24,7 +24,10 @@ SUCCEEDED, FAILED = "ok", "error"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilters:
-    """None or empty leaves a field open. `status` is "ok", "error" or a number; `search` an id."""
+    """None or empty leaves a field open. `status` is "ok", "error" or a number; `search` an id.
+
+    `would_refuse` is an observe-only budget that did not cover the request.
+    """
 
     start: datetime | None = None
     end: datetime | None = None
@@ -41,6 +44,7 @@ class EventFilters:
     error_code: str = ""
     least_cost_usd: Decimal | None = None
     least_duration_ms: int | None = None
+    would_refuse: uuid.UUID | None = None
     search: str = ""
 
     @property
@@ -68,6 +72,8 @@ class EventFilters:
             condition &= Q(cost_usd__gte=self.least_cost_usd)
         if self.least_duration_ms is not None:
             condition &= Q(duration_ms__gte=self.least_duration_ms)
+        if self.would_refuse is not None:
+            condition &= Q(would_refuse__contains=[self.would_refuse])
         return condition
 
     def _status(self) -> Q:
@@ -104,6 +110,7 @@ def filters_of(
         status=status if status in (SUCCEEDED, FAILED) or (status.isascii() and status.isdigit()) else "",
         key_id=parsed_uuid(parameters.get("key", "")),
         project_id=parsed_uuid(parameters.get("project", "")),
+        would_refuse=parsed_uuid(parameters.get("would_refuse", "")),
         least_cost_usd=_parsed_amount(parameters.get("least_cost_usd", "")),
         least_duration_ms=_parsed_count(parameters.get("least_duration_ms", "")),
         **{name: parameters.get(name, "").replace("\x00", "").strip() for name in _TEXT_FIELDS},

@@ -52,6 +52,11 @@ def pico_to_text(amount_pico: int) -> str:
     return f"{'-' if amount_pico < 0 else ''}{whole}.{rest:012d}"
 
 
+def plain_usd(amount_usd: Decimal) -> str:
+    """The exact amount as people type it: no sign of the currency, no exponent, no zeros at its end."""
+    return format(amount_usd.normalize(), "f")
+
+
 def format_usd(amount_usd: Decimal) -> str:
     """The exact amount for people: at least two decimals, no trailing zeros after them, `-$1.20`."""
     sign = "-" if amount_usd < 0 else ""

@@ -13,6 +13,7 @@ from billing.budgets import zone_named
 from billing.models import Budget
 from billing.money import ZERO_USD, format_usd
 from gateway.budget_counts import Place, counts_of, place_of
+from gateway.budget_texts import window_text
 from gateway.counters import MoneyCount
 
 WHOLE = Decimal(100)
@@ -70,11 +71,6 @@ def _bar(place: Place, count: MoneyCount) -> Bar:
         window_text=f"{format_usd(limit_usd)} {window_text(budget)}",
         renews_text=_renewal(place),
     )
-
-
-def window_text(budget: Budget) -> str:
-    """`a month`, `in any hour` (rolling), `in total`."""
-    return f"in any {budget.window}" if budget.is_rolling else budget.get_window_display()
 
 
 def _percent(part_usd: Decimal, limit_usd: Decimal) -> Decimal:

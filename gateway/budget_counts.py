@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Case, CharField, F, QuerySet, Sum, Value, When
+from django.db.models import Case, CharField, F, Func, QuerySet, Sum, Value, When
 from django.db.models.functions import Concat, Greatest
 
 from accounts.models import Organization
@@ -27,6 +27,7 @@ COLUMN_OF_SCOPE = {
     Budget.Scope.PROJECT: "project_id",
     Budget.Scope.KEY: "key_id",
 }
+SHOWN_SUBJECTS = 5
 # As `billing.counted` has it for the data plane.
 COUNTED = Sum(
     Case(When(is_own_credential=True, then=Greatest("charge_usd", "cost_usd")), default="charge_usd")
@@ -79,6 +80,17 @@ def _counted_in_ledger(organization: Organization, places: Iterable[Place]) -> M
         sums = _counted_by(column, organization, [place.budget.scope_id for place in group], start)
         known |= {place.counter: sums.get(place.budget.scope_id, ZERO_USD) for place in group}
     return known
+
+
+def top_subjects(organization: Organization, budget: Budget, *, since: datetime | None) -> list[str]:
+    """The tags or end users that spent the most since then, of all that a budget for each binds."""
+    events = _events_since(organization, since)
+    if budget.scope == Budget.Scope.TAG:
+        events = events.annotate(subject=Func(F("tags"), function="unnest", output_field=CharField()))
+    else:
+        events = events.exclude(end_user="").annotate(subject=F("end_user"))
+    sums = events.values_list("subject").annotate(counted_usd=COUNTED).order_by("-counted_usd", "subject")
+    return [subject for subject, _ in sums[:SHOWN_SUBJECTS]]
 
 
 def labelled(events: QuerySet[UsageEvent], scope: str, subject: str) -> QuerySet[UsageEvent]:

@@ -3,7 +3,6 @@
 An empty field sets no limit. They check with the same rules as the services.
 """
 
-from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -12,7 +11,7 @@ from accounts import rules
 from accounts.errors import AccountsRefusal
 from accounts.models import Limits, Project
 from billing.models import USD_DECIMALS, USD_DIGITS, Budget
-from billing.money import SMALLEST_USD
+from billing.money import SMALLEST_USD, plain_usd
 from billing.services import MAX_AMOUNT_USD
 
 RENEWALS = (
@@ -93,11 +92,6 @@ def rates_of(holder: Limits) -> dict[str, Any]:
 def amount_of(budget: Budget | None) -> dict[str, Any]:
     """What a BudgetForm shows at first."""
     return {
-        "budget_usd": _plain(budget.amount_usd) if budget else None,
+        "budget_usd": plain_usd(budget.amount_usd) if budget else None,
         "budget_window": budget.window if budget else Budget.Window.MONTH,
     }
-
-
-def _plain(amount_usd: Decimal) -> str:
-    """The amount without an exponent and without zeros at its end, as people type it."""
-    return format(amount_usd.normalize(), "f")

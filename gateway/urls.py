@@ -2,7 +2,14 @@
 
 from django.urls import path
 
-from gateway import key_views, organization_limit_views, project_views, provider_views, welcome_views
+from gateway import (
+    budget_views,
+    key_views,
+    organization_limit_views,
+    project_views,
+    provider_views,
+    welcome_views,
+)
 
 urlpatterns = [
     path("o/<slug:slug>/welcome/", welcome_views.first_key, name="first_key"),
@@ -14,6 +21,10 @@ urlpatterns = [
     path("o/<slug:slug>/projects/", project_views.projects, name="projects"),
     path("o/<slug:slug>/projects/new/", project_views.project_new, name="project_new"),
     path("o/<slug:slug>/projects/<uuid:project_id>/", project_views.project_detail, name="project_detail"),
+    path("o/<slug:slug>/budgets/", budget_views.budgets, name="budgets"),
+    path("o/<slug:slug>/budgets/new/", budget_views.budget_new, name="budget_new"),
+    path("o/<slug:slug>/budgets/<uuid:budget_id>/", budget_views.budget_detail, name="budget_detail"),
+    path("o/<slug:slug>/budgets/<uuid:budget_id>/delete/", budget_views.budget_delete, name="budget_delete"),
     path(
         "o/<slug:slug>/settings/limits/",
         organization_limit_views.organization_limits,

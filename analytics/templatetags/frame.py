@@ -16,6 +16,7 @@ PAGES = (
     ("requests", "Requests", "requests"),
     ("keys", "Keys", "key"),
     ("projects", "Projects", "project"),
+    ("budgets", "Budgets", "budget"),
     ("ledger", "Ledger", "ledger"),
     ("providers", "Providers", "provider"),
     ("team", "Team", "team"),

@@ -20,6 +20,7 @@ RIGHTS = {
     "manage_projects": "owner admin",
     "manage_providers": "owner admin",
     "manage_members": "owner admin",
+    "manage_budgets": "owner admin billing",
     "manage_billing": "owner billing",
     "manage_organization": "owner",
 }

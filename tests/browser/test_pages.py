@@ -11,8 +11,9 @@ from django.db import transaction
 from django.utils import timezone
 from playwright.async_api import Page, expect
 
+from billing.budget_services import BudgetTerms, create_budget
 from billing.ledger import Transfer, TransferKind, charge_legs, post_transfers
-from billing.models import UsageEvent
+from billing.models import Budget, UsageEvent
 from tests.browser.conftest import NARROW, WIDE, Open
 from tests.house import Process, Team, apart, chat
 
@@ -38,6 +39,9 @@ PAGES_OF_MEMBERS = {
     "first key": "/o/{slug}/welcome/",
     "projects": "/o/{slug}/projects/",
     "limits": "/o/{slug}/settings/limits/",
+    "budgets": "/o/{slug}/budgets/",
+    "budget": "/o/{slug}/budgets/{budget}/",
+    "new budget": "/o/{slug}/budgets/new/",
     "new project": "/o/{slug}/projects/new/",
     "providers": "/o/{slug}/providers/",
     "ledger": "/o/{slug}/ledger/",
@@ -110,8 +114,9 @@ async def test_every_page_is_accessible_and_never_wider_than_the_window(
 ) -> None:
     event = await apart(UsageEvent.objects.filter(organization_id=busy.organization.pk).first)
     key = busy.somebody.key_row.pk
+    budget = await apart(_watched_budget, busy)
     addresses = {
-        name: path.format(slug=busy.organization.slug, event=event.id, key=key)
+        name: path.format(slug=busy.organization.slug, event=event.id, key=key, budget=budget.pk)
         for name, path in PAGES_OF_MEMBERS.items()
     }
     stranger = await open_page(viewport=viewport, color_scheme=theme)
@@ -227,6 +232,17 @@ async def _problems(page: Page, addresses: dict[str, str]) -> list[str]:
         if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             found.append(f"{name}: wider than the window")
     return found
+
+
+def _watched_budget(team: Team) -> Budget:
+    """A budget of every kind of page: one bar, and one for each."""
+    said = {"amount_usd": Decimal(1), "window": "week", "is_observed": True}
+    create_budget(
+        organization=team.organization,
+        terms=BudgetTerms(scope="tag", is_each=True, name="Long name " + "g" * 50, **said),
+    )
+    terms = BudgetTerms(scope="organization", is_rolling=True, **said)
+    return create_budget(organization=team.organization, terms=terms)
 
 
 async def _send(gateway: Process, team: Team) -> None:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.invitations import invite_member
 from accounts.models import Invitation
 from accounts.permissions import Role
+from billing.budget_services import set_budget
 from billing.models import UsageEvent
 from billing.services import top_up
 from gateway.services import connect_provider, declare_model
@@ -108,6 +109,13 @@ def ids(alice):
         "key_id": alice.key_row.pk,
         "project_id": alice.project.pk,
         "connection_id": connection.pk,
+        "budget_id": set_budget(
+            organization=alice.organization,
+            scope="project",
+            scope_id=alice.project.pk,
+            amount_usd=Decimal(5),
+            window="day",
+        ).pk,
         "model_id": model.pk,
         "event_id": event.id,
         "transfer_id": top_up(organization=alice.organization, amount_usd=Decimal(5)),

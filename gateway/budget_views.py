@@ -1,0 +1,107 @@
+"""Pages of budgets: each as a bar, and the form that makes, changes and removes them."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts.context import time_zone_of
+from accounts.permissions import Action
+from accounts.tenancy import Tenant, tenant_of
+from billing import budget_services
+from billing.errors import BillingError
+from billing.models import Budget
+from gateway.budget_bars import bars_at
+from gateway.budget_counts import place_of
+from gateway.budget_forms import FIELD_OF_TERM, BudgetTermsForm
+from gateway.budget_rows import budget_rows, names_of
+from gateway.budget_texts import sentence_of, whom_text
+
+
+@never_cache
+@login_required
+@require_GET
+def budgets(request: HttpRequest, slug: str) -> HttpResponse:
+    tenant = tenant_of(request, slug)
+    tenant.require(Action.VIEW_SPEND)
+    now = timezone.now()
+    context = {
+        "budgets": budget_rows(tenant, now=now),
+        "may_manage": tenant.may(Action.MANAGE_BUDGETS),
+        "new_href": reverse("budget_new", args=[slug]),
+        "as_of": now,
+    }
+    return render(request, "gateway/budgets.html", context)
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def budget_new(request: HttpRequest, slug: str) -> HttpResponse:
+    tenant = tenant_of(request, slug)
+    tenant.require(Action.MANAGE_BUDGETS)
+    form = BudgetTermsForm(request.POST or None, tenant=tenant, time_zone=time_zone_of(request))
+    if form.is_valid():
+        try:
+            budget = budget_services.create_budget(organization=tenant.organization, terms=form.terms)
+        except BillingError as refusal:
+            form.add_error(FIELD_OF_TERM.get(refusal.field), str(refusal))
+        else:
+            messages.success(request, f"{sentence_of(budget)}: it holds within a second.")
+            return redirect("budgets", slug)
+    return render(request, "gateway/budget.html", {"form": form, "submit_label": "Create budget"})
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def budget_detail(request: HttpRequest, slug: str, budget_id: UUID) -> HttpResponse:
+    tenant = tenant_of(request, slug)
+    budget = _budget(tenant, budget_id)
+    tenant.require(Action.MANAGE_BUDGETS)
+    form = BudgetTermsForm(
+        request.POST or None, tenant=tenant, time_zone=time_zone_of(request), budget=budget
+    )
+    if form.is_valid():
+        try:
+            changed = budget_services.update_budget(budget=budget, terms=form.terms)
+        except BillingError as refusal:
+            form.add_error(FIELD_OF_TERM.get(refusal.field), str(refusal))
+        else:
+            messages.success(request, f"{sentence_of(changed)}: it holds within a second.")
+            return redirect("budgets", slug)
+        budget = _budget(tenant, budget_id)
+    place = place_of(budget, timezone.now())
+    context = {
+        "form": form,
+        "submit_label": "Save budget",
+        "title": budget.name or whom_text(budget, names=names_of(tenant.organization)),
+        "sentence": sentence_of(budget),
+        "bar": None if budget.is_each else bars_at(tenant.organization, [place])[0],
+        "delete_action": reverse("budget_delete", args=[slug, budget.pk]),
+    }
+    return render(request, "gateway/budget.html", context)
+
+
+@never_cache
+@login_required
+@require_POST
+def budget_delete(request: HttpRequest, slug: str, budget_id: UUID) -> HttpResponse:
+    tenant = tenant_of(request, slug)
+    budget = _budget(tenant, budget_id)
+    tenant.require(Action.MANAGE_BUDGETS)
+    sentence = sentence_of(budget)
+    budget_services.remove_budget(organization=tenant.organization, budget_id=budget.pk)
+    messages.success(request, f"The budget of {sentence} is lifted within a second.")
+    return redirect("budgets", slug)
+
+
+def _budget(tenant: Tenant, budget_id: UUID) -> Budget:
+    """One of the organization's; raises Http404."""
+    return get_object_or_404(tenant.scoped(Budget.objects.all()), pk=budget_id)
