@@ -16,6 +16,7 @@ import orjson
 from msgspec.structs import astuple, replace
 
 from billing.budgets import ROLLING_BUCKETS, Period, bucket_seconds, period_of, rolling_period
+from gateway.away import Reserves
 from gateway.errors import TemporarilyUnavailable
 from gateway.label_budgets import Labels, bound_subjects, counter_part
 from gateway.limits import Check, HeldCheck, Hold, MoneyCounter, Need, Standing, UsageRecord
@@ -59,9 +60,11 @@ class Admission:
         settings: GatewaySettings,
         rebuild: Rebuild,
         release: Release,
+        reserves: Reserves | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._redis = redis
+        self._reserves = reserves
         self._release = release
         self._lease_ms = round(settings.hold_lease_seconds * 1000)
         self._burst_minutes = settings.rate_burst_seconds / 60
@@ -83,12 +86,16 @@ class Admission:
         """Hold `need` in every scope that binds the request. `event` is what the reaper records if we die.
 
         Raises RateLimited (429), InsufficientCredits, BudgetExceeded or KeyLimitExceeded (402),
-        TemporarilyUnavailable (503) when Redis is away. A refusal has written nothing.
+        TemporarilyUnavailable (503) when Redis is away, unless the organization lets some through
+        then. A refusal has written nothing.
         """
         checks = tuple(self._checks(policy, need, event, targets))
         hold = _hold(policy.shard, request_id, need, checks)
         for _ in range(MAX_REBUILDS_PER_REQUEST):
-            answer = await self._ask(hold, checks, hold_record(hold, event))
+            try:
+                answer = await self._ask(hold, checks, hold_record(hold, event))
+            except RedisAway as exc:
+                return self._let_through(policy, hold, exc)
             if answer[0] != MISSING:
                 break
             for index in answer[1:]:
@@ -98,7 +105,18 @@ class Admission:
         if answer[0] == MISSING:
             raise TemporarilyUnavailable(reason="counters_rebuilding")
         standing = _standing(checks, answer)
+        if policy.redis_away_nano and self._reserves is not None:
+            self._reserves.fill(policy, standing)
         return replace(hold, standing=standing, would_refuse=_would_refuse(checks, answer))
+
+    def _let_through(self, policy: Policy, hold: Hold, exc: RedisAway) -> Hold:
+        """The hold as if it had been granted, if the organization's allowance covers it."""
+        reservation = self._reserves.take(policy, hold.need) if self._reserves is not None else None
+        if reservation is None:
+            # It may have been carried out all the same: then what it holds must be given back.
+            self._release(hold)
+            raise TemporarilyUnavailable(reason="limits_unavailable") from exc
+        return replace(hold, reservation=reservation)
 
     async def _ask(self, hold: Hold, checks: tuple[Check, ...], record: bytes) -> list[int]:
         prefix = shard_prefix(hold.shard)
@@ -113,10 +131,6 @@ class Admission:
         except asyncio.CancelledError:
             self._release(hold)
             raise
-        except RedisAway as exc:
-            # It may have been carried out all the same: then what it holds must be given back.
-            self._release(hold)
-            raise TemporarilyUnavailable(reason="limits_unavailable") from exc
         return answer
 
     def _checks(

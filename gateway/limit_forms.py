@@ -13,6 +13,7 @@ from accounts.models import Limits, Project
 from billing.models import USD_DECIMALS, USD_DIGITS, Budget
 from billing.money import SMALLEST_USD, plain_usd
 from billing.services import MAX_AMOUNT_USD
+from gateway.models import OutagePolicy
 
 RENEWALS = (
     (Budget.Window.HOUR, "every hour"),
@@ -59,6 +60,19 @@ class BudgetForm(forms.Form):
         return self.cleaned_data["budget_window"] or Budget.Window.MONTH
 
 
+class OutageForm(forms.Form):
+    """What may be spent while limits cannot be checked."""
+
+    redis_away_usd = forms.DecimalField(
+        label="Let through, in US dollars",
+        min_value=0,
+        max_digits=USD_DIGITS,
+        decimal_places=USD_DECIMALS,
+        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
+        help_text="For each outage, all keys together. 0 refuses every call, and nothing is overspent.",
+    )
+
+
 class ProjectForm(BudgetForm, RatesForm):
     """A project: whose provider keys its requests use, and what its keys may do and spend together."""
 
@@ -87,6 +101,11 @@ def rates_of(holder: Limits) -> dict[str, Any]:
         "tokens_per_minute": holder.tokens_per_minute,
         "concurrent_requests": holder.concurrent_requests,
     }
+
+
+def allowance_of(policy: OutagePolicy | None) -> dict[str, Any]:
+    """What an OutageForm shows at first."""
+    return {"redis_away_usd": _plain(policy.redis_away_usd) if policy else "0"}
 
 
 def amount_of(budget: Budget | None) -> dict[str, Any]:

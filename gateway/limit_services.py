@@ -8,14 +8,19 @@ from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 import accounts.services
 from accounts.models import Organization, Project
+from accounts.services import bump_epoch
 from accounts.tenancy import scoped
 from billing import budget_services
 from billing.budget_services import BudgetTerms, terms_of
+from billing.errors import InvalidAmount
 from billing.models import Budget
+from billing.money import SMALLEST_USD
+from gateway.models import OutagePolicy
 
 
 @transaction.atomic
@@ -80,6 +85,18 @@ def set_organization_budget(
         window=budget_window,
         time_zone=time_zone,
     )
+
+
+@transaction.atomic
+def set_redis_away_allowance(*, organization: Organization, amount_usd: Decimal) -> None:
+    """What the organization lets through while Redis is away; 0 refuses. Raises InvalidAmount."""
+    most_usd = settings.FAREBOX_GATEWAY.redis_away_limit_usd
+    if not amount_usd.is_finite() or not 0 <= amount_usd <= most_usd:
+        raise InvalidAmount(f"The amount must be between $0 and ${most_usd}, the operator's limit.")
+    if amount_usd != amount_usd.quantize(SMALLEST_USD):
+        raise InvalidAmount("The amount can have nine decimals at most.")
+    OutagePolicy.objects.update_or_create(organization=organization, defaults={"redis_away_usd": amount_usd})
+    bump_epoch(organization.pk)
 
 
 @transaction.atomic

@@ -87,6 +87,33 @@ class HeldCheck(Struct, frozen=True):
     is_counted: bool = True
 
 
+class Reserve:
+    """What one organization may still spend in one process during one outage, in nano-dollars."""
+
+    __slots__ = ("limit_nano", "taken_nano", "wallet_limit_nano", "wallet_taken_nano")
+
+    def __init__(self) -> None:
+        self.limit_nano = self.wallet_limit_nano = 0
+        self.taken_nano = self.wallet_taken_nano = 0
+
+
+class Reservation:
+    """The most that one request may cost, taken from a reserve until the request's end."""
+
+    __slots__ = ("_need", "_reserve")
+
+    def __init__(self, reserve: Reserve, need: Need) -> None:
+        self._reserve = reserve
+        self._need = need
+        reserve.taken_nano += need.budget_nano
+        reserve.wallet_taken_nano += need.wallet_nano
+
+    def end(self, *, counted_nano: int, charge_nano: int) -> None:
+        """Give back what the request did not spend."""
+        self._reserve.taken_nano += counted_nano - self._need.budget_nano
+        self._reserve.wallet_taken_nano += charge_nano - self._need.wallet_nano
+
+
 class Hold(Struct, frozen=True):
     """An admitted request's claim on every limit, until it is settled or its lease expires."""
 
@@ -98,6 +125,9 @@ class Hold(Struct, frozen=True):
     """Each limit as it stood after this decision, for headers and the request's page."""
     would_refuse: tuple[str, ...] = ()
     """The observe-only budgets that do not cover it, by id."""
+
+    reservation: Reservation | None = None
+    """What it took of its organization's allowance, if Redis did not answer (`gateway.away`)."""
 
     @property
     def counters(self) -> tuple[str, ...]:

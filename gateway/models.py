@@ -9,6 +9,7 @@ import uuid
 from django.db import models
 
 from accounts.models import Organization
+from billing.models import USD_DECIMALS, USD_DIGITS
 from billing.price_rows import MAX_REGION_CHARACTERS
 
 MAX_PROVIDER_CHARACTERS = 64
@@ -62,6 +63,30 @@ class ProviderConnection(models.Model):
     @property
     def has_api_key(self) -> bool:
         return bool(self.api_key_tail)
+
+
+class OutagePolicy(models.Model):
+    """What an organization wants while something that guards its limits is away."""
+
+    organization = models.OneToOneField(
+        Organization, on_delete=models.CASCADE, primary_key=True, related_name="outage_policy"
+    )
+    redis_away_usd = models.DecimalField(
+        max_digits=USD_DIGITS,
+        decimal_places=USD_DECIMALS,
+        default=0,
+        help_text="What may be spent while Redis is away; 0 refuses.",
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(redis_away_usd__gte=0), name="outage_policy_amount_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"${self.redis_away_usd} for {self.organization_id} while Redis is away"
 
 
 class CustomModel(models.Model):

@@ -3,6 +3,7 @@
 The card that shows both on the settings page is in `gateway.templatetags.limits`.
 """
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -22,8 +23,9 @@ from billing.errors import BillingError
 from billing.models import Budget
 from gateway import limit_services
 from gateway.budget_bars import bars_of
-from gateway.limit_forms import BudgetForm, RatesForm, amount_of, rates_of
+from gateway.limit_forms import BudgetForm, OutageForm, RatesForm, allowance_of, amount_of, rates_of
 from gateway.limit_services import plain_budget
+from gateway.models import OutagePolicy
 
 
 @never_cache
@@ -74,12 +76,33 @@ def organization_budget(request: HttpRequest, slug: str) -> HttpResponse:
     return _page(request, tenant, budget_form=form)
 
 
+@never_cache
+@login_required
+@require_POST
+def organization_outage(request: HttpRequest, slug: str) -> HttpResponse:
+    tenant = tenant_of(request, slug)
+    tenant.require(Action.MANAGE_BILLING)
+    form = OutageForm(request.POST)
+    if form.is_valid():
+        try:
+            limit_services.set_redis_away_allowance(
+                organization=tenant.organization, amount_usd=form.cleaned_data["redis_away_usd"]
+            )
+        except BillingError as refusal:
+            form.add_error("redis_away_usd", str(refusal))
+        else:
+            messages.success(request, "The allowance is saved and holds within a second.")
+            return redirect("settings", slug)
+    return _page(request, tenant, outage_form=form)
+
+
 def _page(
     request: HttpRequest,
     tenant: Tenant,
     *,
     rates_form: RatesForm | None = None,
     budget_form: BudgetForm | None = None,
+    outage_form: OutageForm | None = None,
 ) -> HttpResponse:
     organization = tenant.organization
     may_set_rates, may_set_budget = (
@@ -87,11 +110,17 @@ def _page(
         tenant.may(Action.MANAGE_BILLING),
     )
     budget = plain_budget(organization, Budget.Scope.ORGANIZATION, organization.pk)
+    allowance = tenant.scoped(OutagePolicy.objects.all()).first()
     bars = bars_of(organization, Budget.Scope.ORGANIZATION, [organization.pk], now=timezone.now())
     place = [organization.slug]
     context = {
         "rates_form": (rates_form or RatesForm(initial=rates_of(organization))) if may_set_rates else None,
         "budget_form": (budget_form or BudgetForm(initial=amount_of(budget))) if may_set_budget else None,
+        "outage_form": (outage_form or OutageForm(initial=allowance_of(allowance)))
+        if may_set_budget
+        else None,
+        "outage_limit_usd": settings.FAREBOX_GATEWAY.redis_away_limit_usd,
+        "outage_action": reverse("organization_outage", args=place),
         "rates_action": reverse("organization_rates", args=place),
         "budget_action": reverse("organization_budget", args=place),
         "budgets": bars.get(organization.pk, ()) if may_set_budget else (),

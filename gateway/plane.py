@@ -15,6 +15,7 @@ from accounts.vault import Vault
 from billing.price_book import load_price_book
 from gateway.admission import Admission
 from gateway.attempts import Attempts
+from gateway.away import Reserves
 from gateway.bodies import BodyLog
 from gateway.caller import Callers
 from gateway.completion import Completions
@@ -24,7 +25,7 @@ from gateway.egress import EgressPolicy
 from gateway.extension import Extender
 from gateway.idempotency import OnceOnly
 from gateway.leases import LeaseKeeper
-from gateway.metrics import GatewayMetrics
+from gateway.metrics import GatewayMetrics, Gauge
 from gateway.policy_store import PolicyStore
 from gateway.rebuild import Rebuilder
 from gateway.redis_pipeline import RedisPipeline
@@ -54,6 +55,7 @@ class Plane:
             queue_limit=settings.redis_queue_limit,
         )
         self.deadlines = Deadlines()
+        self.reserves = Reserves(self.redis, settings=settings)
         self.policies = PolicyStore(settings)
         self.callers = Callers(self.policies, key_pepper=settings.key_pepper)
         self.router = Router(
@@ -64,12 +66,7 @@ class Plane:
         )
         self.settler = Settler(self.redis, settings=settings, spool=Spool(Path(settings.spool_dir)))
         self.leases = LeaseKeeper(self.redis, settings=settings)
-        self.metrics = GatewayMetrics(
-            [
-                ("farebox_running_requests", "Admitted and not ended.", lambda: len(self.running)),
-                ("farebox_unsettled", "Settlements Redis has not confirmed.", lambda: self.settler.waiting),
-            ]
-        )
+        self.metrics = GatewayMetrics(self._gauges())
         self.running = RunningRequests(self.settler, self.leases, on_end=self.metrics.count)
         self._transport = PooledTransport(_transport_limits(settings))
         self.rebuilder = Rebuilder(
@@ -84,6 +81,7 @@ class Plane:
                 settings=settings,
                 rebuild=self.rebuilder.rebuild,
                 release=lambda hold: self.settler.hand_over(void(hold)),
+                reserves=self.reserves,
             ),
             attempts=Attempts(
                 _outbound(self._transport, settings), settings=settings, deadlines=self.deadlines
@@ -106,6 +104,16 @@ class Plane:
         self._tasks: list[asyncio.Task[None]] = []
         self.drain = Drain(self.running, timeout_seconds=settings.drain_timeout_seconds)
 
+    def _gauges(self) -> list[Gauge]:
+        return [
+            ("farebox_running_requests", "Admitted and not ended.", lambda: len(self.running)),
+            ("farebox_unsettled", "Settlements Redis has not confirmed.", lambda: self.settler.waiting),
+            ("farebox_away_place", "1: may let calls through without Redis.", self._has_away_place),
+        ]
+
+    def _has_away_place(self) -> float:
+        return float(self.reserves.has_place)
+
     async def open(self) -> None:
         """Start serving. Does not wait for PostgreSQL or Redis: readiness says whether they are there."""
         self.drain.listen()
@@ -113,6 +121,7 @@ class Plane:
         for work in (
             self.settler.run,
             self.leases.run,
+            self.reserves.run,
             self.policies.run_polling,
             self.policies.run_listening,
             self._revocation.run,
@@ -122,6 +131,7 @@ class Plane:
     async def close(self) -> None:
         """Deliver what is left, then stop. Called after the server has let its requests finish."""
         await self.once_only.finish()
+        await self.reserves.leave()
         await self.settler.drain(timeout_seconds=SETTLE_AT_STOP_SECONDS)
         for task in self._tasks:
             task.cancel()

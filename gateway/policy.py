@@ -100,6 +100,8 @@ class Policy:
     label_scopes: tuple[Scope, ...] = ()
     is_budget_clamped: bool = False
     """Whether a request that its money does not cover gets a shorter answer instead of a refusal."""
+    redis_away_nano: int = 0
+    """What the organization lets through, over all processes, while Redis is away."""
 
     def __repr__(self) -> str:
         return f"Policy(key={self.key_id})"

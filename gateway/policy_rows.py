@@ -46,12 +46,14 @@ SELECT e.epoch, k.id, k.secret_hmac, k.project_id, k.organization_id,
        p.requests_per_minute AS project_requests, p.tokens_per_minute AS project_tokens,
        p.concurrent_requests AS project_running,
        o.requests_per_minute AS organization_requests, o.tokens_per_minute AS organization_tokens,
-       o.concurrent_requests AS organization_running
+       o.concurrent_requests AS organization_running,
+       COALESCE(w.redis_away_usd, 0) AS redis_away_usd
   FROM accounts_apikey k
   JOIN accounts_project p ON p.id = k.project_id
   JOIN accounts_organization o ON o.id = k.organization_id
   JOIN accounts_organizationepoch e ON e.organization_id = o.id
   LEFT JOIN billing_priceceiling c ON c.organization_id = o.id
+  LEFT JOIN gateway_outagepolicy w ON w.organization_id = o.id
  WHERE k.secret_hmac = %s
 """
 BUDGET_SQL = """
@@ -158,6 +160,7 @@ def _policy(
         wrapped_data_key=wrapped,
         label_scopes=label_scopes,
         is_budget_clamped=key["is_budget_clamped"],
+        redis_away_nano=usd_to_nano(key["redis_away_usd"]),
         own_prices=own_prices,
         ceiling=_ceiling(key),
     )

@@ -105,6 +105,10 @@ class RunningRequests:
         claim = running.trace.claim
         keepsake = claim.keepsake(ending=event["ending"]) if claim else None
         event = claim.noted(event) if claim else event
+        if reservation := running.hold.reservation:
+            charge_nano, cost_nano = event["charge_nano"], event["cost_nano"]
+            reservation.end(counted_nano=max(charge_nano, cost_nano), charge_nano=charge_nano)
+            event = {**event, "parameters": {**event["parameters"], "let_through": "redis_away"}}
         self._settler.hand_over(settlement_of(running.hold, event, keepsake))
         self._on_end(event)
 

@@ -52,6 +52,11 @@ class GatewaySettings:
     hold_lease_seconds: float = _setting(30.0, "A hold that nobody renewed this long is settled.")
     hold_renew_seconds: float = _setting(5.0, "How often running requests renew their holds.")
     rate_burst_seconds: float = _setting(60.0, "Seconds' worth of a rate limit that may be used at once.")
+    redis_away_limit_usd: int = _setting(
+        10, "Most that an owner may let through while Redis is away, in whole dollars.", minimum=0
+    )
+    redis_away_processes: int = _setting(1, "Gateway processes that share it; any further one refuses.")
+    redis_away_minutes: float = _setting(60.0, "After this time without Redis a process refuses as well.")
     idempotency_hours: float = _setting(24.0, "How long an Idempotency-Key gives its answer again.")
     idempotency_answer_limit_bytes: int = _setting(1_048_576, "Larger answers are not kept for that.")
     settle_retry_seconds: float = _setting(0.5, "Pause before an undelivered settlement is sent again.")

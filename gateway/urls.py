@@ -40,6 +40,11 @@ urlpatterns = [
         organization_limit_views.organization_budget,
         name="organization_budget",
     ),
+    path(
+        "o/<slug:slug>/settings/limits/outage/",
+        organization_limit_views.organization_outage,
+        name="organization_outage",
+    ),
     path("o/<slug:slug>/providers/", provider_views.providers, name="providers"),
     path(
         "o/<slug:slug>/providers/<uuid:connection_id>/delete/",

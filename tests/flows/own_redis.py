@@ -1,23 +1,38 @@
 """A Redis that belongs to one test, which may stop it in its tracks: the suite's own goes on."""
 
+import shutil
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import pytest
 import redis
 from django.conf import settings
 
 from billing.ingest import ingest_shard
 from billing.models import UsageEvent
-from config.embedded import RunningServer
+from config.children import wait_or_kill
+from config.embedded import RunningServer, start_valkey
 from gateway.policy import shard_of, shard_prefix
 from tests.house import Team, eventually
 
+PASSWORD = "own"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class OwnRedis:
     """A Valkey beside the suite's, and what an organization has in it."""
 
     server: RunningServer
+    folder: Path
+
+    @classmethod
+    def start(cls, folder: Path, *, port: int | None = None) -> "OwnRedis":
+        log_path = folder.with_suffix(".log")
+        server = start_valkey(folder, password=PASSWORD, log_path=log_path, port=port)
+        server.wait_until_ready()
+        return cls(server, folder)
 
     @property
     def url(self) -> str:
@@ -29,6 +44,18 @@ class OwnRedis:
 
     def resume(self) -> None:
         self.server.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL; nothing listens at its address from here on."""
+        self.server.process.kill()
+        wait_or_kill(self.server.process, timeout_seconds=5)
+
+    def start_again(self, *, is_empty: bool = False) -> None:
+        """Start it at its address, with what it remembers from its log, or with nothing."""
+        if is_empty:
+            shutil.rmtree(self.folder)
+        port = int(self.url.rpartition(":")[2].partition("/")[0])
+        self.server = OwnRedis.start(self.folder, port=port).server
 
     def wait_for_events(self, team: Team, count: int) -> list[UsageEvent]:
         """The events once there are this many, ingested from here as the worker does."""
@@ -50,3 +77,12 @@ class OwnRedis:
         with redis.Redis.from_url(self.url) as client:
             counter = client.hgetall(f"{prefix}money:wallet:{team.organization.pk.hex}")
         return {"spent": int(counter.get(b"s", 0)), "held": int(counter.get(b"h", 0))}
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    """A Redis for this test alone."""
+    own = OwnRedis.start(tmp_path / "valkey")
+    yield own
+    own.resume()
+    own.server.stop()

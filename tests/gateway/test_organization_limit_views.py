@@ -8,11 +8,12 @@ from accounts.models import Organization, OrganizationEpoch
 from accounts.permissions import Role
 from billing.models import Budget
 from gateway.limit_services import set_organization_budget
+from gateway.models import OutagePolicy
 from tests.gateway.spending import spend
 from tests.people import Somebody, teammate
 
 SETTINGS, LIMITS = "/o/acme/settings/", "/o/acme/settings/limits/"
-RATES, BUDGET = f"{LIMITS}rates/", f"{LIMITS}budget/"
+RATES, BUDGET, OUTAGE = f"{LIMITS}rates/", f"{LIMITS}budget/", f"{LIMITS}outage/"
 
 
 def notices(response) -> list[str]:
@@ -51,6 +52,30 @@ def test_an_owner_sets_and_lifts_the_budget(alice: Somebody) -> None:
     assert not Budget.objects.exists()
 
 
+def test_an_owner_says_what_is_let_through_while_redis_is_away(alice: Somebody) -> None:
+    before = epoch_of(alice)
+
+    page = alice.browser.get(LIMITS).content.decode()
+    response = alice.browser.post(OUTAGE, {"redis_away_usd": "10"}, follow=True)
+
+    assert "The operator allows $10 at most." in page
+    assert notices(response) == ["The allowance is saved and holds within a second."]
+    assert OutagePolicy.objects.get().redis_away_usd == Decimal(10)
+    assert epoch_of(alice) > before
+    shown = alice.browser.get(LIMITS).context["outage_form"].initial
+    assert shown == {"redis_away_usd": "10"}
+
+    alice.browser.post(OUTAGE, {"redis_away_usd": "0"})
+
+    assert OutagePolicy.objects.get().redis_away_usd == 0
+
+
+def test_more_than_the_operator_allows_is_refused_by_name(alice: Somebody) -> None:
+    page = alice.browser.post(OUTAGE, {"redis_away_usd": "11"})
+
+    assert "The amount must be between $0 and $10, the operator&#x27;s limit." in page.content.decode()
+
+
 def test_the_settings_page_shows_what_is_left(alice: Somebody) -> None:
     set_organization_budget(
         organization=alice.organization, budget_usd=Decimal(10), budget_window="total", time_zone="UTC"
@@ -81,6 +106,11 @@ def test_the_form_shows_what_binds(alice: Somebody) -> None:
         (RATES, {"tokens_per_minute": "many"}),
         (BUDGET, {"budget_usd": "-1", "budget_window": "month"}),
         (BUDGET, {"budget_usd": "1", "budget_window": "fortnight"}),
+        (OUTAGE, {"redis_away_usd": "-0.01"}),
+        (OUTAGE, {"redis_away_usd": "0.0000000001"}),
+        (OUTAGE, {"redis_away_usd": "10.000000001"}),
+        (OUTAGE, {"redis_away_usd": ""}),
+        (OUTAGE, {"redis_away_usd": "NaN"}),
     ],
 )
 def test_what_cannot_be_is_told_beside_its_field(alice: Somebody, place: str, fields: dict[str, str]) -> None:
@@ -90,6 +120,7 @@ def test_what_cannot_be_is_told_beside_its_field(alice: Somebody, place: str, fi
     assert "field-errors" in page.content.decode()
     assert rates_of(alice) == (None, None, None)
     assert not Budget.objects.exists()
+    assert not OutagePolicy.objects.exists()
 
 
 def test_billing_sets_the_budget_and_not_the_rates(alice: Somebody) -> None:
@@ -111,6 +142,7 @@ def test_other_roles_change_nothing(alice: Somebody, role: str) -> None:
     assert mate.browser.get(LIMITS).status_code == 403
     assert mate.browser.post(RATES, {"requests_per_minute": "1"}).status_code == 403
     assert mate.browser.post(BUDGET, {"budget_usd": "1", "budget_window": "day"}).status_code == 403
+    assert mate.browser.post(OUTAGE, {"redis_away_usd": "1"}).status_code == 403
     assert f'href="{LIMITS}"' not in mate.browser.get(SETTINGS).content.decode()
     assert rates_of(alice) == (None, None, None)
     assert not Budget.objects.exists()
