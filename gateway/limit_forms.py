@@ -105,7 +105,7 @@ def rates_of(holder: Limits) -> dict[str, Any]:
 
 def allowance_of(policy: OutagePolicy | None) -> dict[str, Any]:
     """What an OutageForm shows at first."""
-    return {"redis_away_usd": _plain(policy.redis_away_usd) if policy else "0"}
+    return {"redis_away_usd": plain_usd(policy.redis_away_usd) if policy else "0"}
 
 
 def amount_of(budget: Budget | None) -> dict[str, Any]:
