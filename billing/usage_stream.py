@@ -69,10 +69,13 @@ def read_entries(client: "redis.Redis", shard: int, *, max_entries: int) -> list
 def settle_entries(
     client: "redis.Redis", shard: int, entries: Sequence[Entry], dead_letters: Iterable[DeadLetter]
 ) -> None:
-    """Set the dead letters aside, then acknowledge all entries and remove them from the stream."""
+    """Set the dead letters aside, acknowledge all entries and remove them from the stream: all or nothing.
+
+    An entry that was acknowledged and not removed would never be read again, and stay for ever.
+    """
     key = stream_key(shard)
     ids = [entry.stream_id for entry in entries]
-    pipeline = client.pipeline(transaction=False)
+    pipeline = client.pipeline(transaction=True)
     for letter in dead_letters:
         fields = {FIELD: letter.entry.content, b"id": letter.entry.stream_id, b"reason": letter.reason}
         pipeline.xadd(dead_letter_key(shard), fields, maxlen=MAX_DEAD_LETTERS, approximate=True)  # type: ignore[arg-type]  # bytes and str both encode
