@@ -101,6 +101,8 @@ DATABASES = {
         "PORT": str(_database.port or ""),
         # The pool needs connections that Django does not keep itself.
         "CONN_MAX_AGE": 0,
+        # One that PostgreSQL's restart has cut is replaced, not handed to a page.
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             **dict(parse_qsl(_database.query)),
             "pool": {"min_size": 0, "max_size": CONSOLE.console_pool_connections, "timeout": 10},
