@@ -11,7 +11,7 @@ need_python = command -v $(PYTHON) > /dev/null || \
 	{ echo "farebox: $(PYTHON) is missing. Install it: apt-get install python3 python3-venv" >&2; exit 1; }
 install = $(need_python); $(PYTHON) -I config/bootstrap.py
 
-.PHONY: run test check migrate bench
+.PHONY: run test check migrate bench prove
 
 run:
 	@$(install) requirements.lock
@@ -32,6 +32,11 @@ check:
 bench:
 	@$(install) requirements-dev.lock
 	@exec .venv/bin/python -m bench $(ARGS)
+
+# 50,000 requests under a random fault schedule, then all books laid side by side: docs/proofs.md.
+prove:
+	@$(install) requirements-dev.lock
+	@exec .venv/bin/python -m tests.prove $(ARGS)
 
 # For a PostgreSQL of your own, named by DATABASE_URL; `make run` migrates its own by itself.
 migrate:

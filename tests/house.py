@@ -86,6 +86,13 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self.child.send_signal(number)
 
+    def signal_group(self, number: signal.Signals) -> None:
+        """To it and, if it leads a group, to all of that."""
+        if self.is_group:
+            os.killpg(self.child.pid, number)
+        else:
+            self.child.send_signal(number)
+
 
 @dataclass
 class House:
@@ -244,6 +251,23 @@ def new_team(*, credit_usd: str = "100") -> Team:
     return Team(somebody)
 
 
+def furnish(folder: Path) -> House:
+    """The simulator, connected as the operator's provider `fake`, and the days' partitions."""
+    url = start_simulator()
+    fake = connect_provider(organization=None, provider="fake", base_url=f"{url}/v1", api_key="simulator")
+    declare_model(
+        connection=fake,
+        model="dear",
+        upstream_name="ten-chunks",
+        context_window_tokens=128_000,
+        max_output_tokens=4_096,
+        input_usd_per_million=Decimal(50),
+        output_usd_per_million=Decimal(100),
+    )
+    keep_partitions()
+    return House(url, folder)
+
+
 def chat(model: str, text: str = "hello", **parameters: Any) -> dict[str, Any]:
     """The body of a small chat request."""
     return {"model": model, "messages": [{"role": "user", "content": text}], **parameters}
@@ -288,19 +312,7 @@ def house(
 ) -> Iterator[House]:
     """The simulator, connected as the operator's provider `fake`, and room for processes."""
     with django_db_blocker.unblock():
-        url = start_simulator()
-        fake = connect_provider(organization=None, provider="fake", base_url=f"{url}/v1", api_key="simulator")
-        declare_model(
-            connection=fake,
-            model="dear",
-            upstream_name="ten-chunks",
-            context_window_tokens=128_000,
-            max_output_tokens=4_096,
-            input_usd_per_million=Decimal(50),
-            output_usd_per_million=Decimal(100),
-        )
-        keep_partitions()
-    the_house = House(url, tmp_path_factory.mktemp("house"))
+        the_house = furnish(tmp_path_factory.mktemp("house"))
     yield the_house
     the_house.stop()
 

@@ -1,16 +1,23 @@
 """The three books laid side by side: the provider's invoice, our usage events, the ledger."""
 
+import csv
+import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from io import StringIO
 from typing import Any
+
+import httpx
+from django.core.management import call_command
 
 from billing.models import UsageEvent
 from billing.money import nano_to_usd
 from billing.price_book import load_price_book
 from billing.pricing import cost_of
 from billing.usage import TokenUsage
-from tests.house import House, Team
+from tests.house import House, Process, Team
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +72,34 @@ def priced(line: dict[str, Any]) -> Decimal:
     )
     price = listing.prices[-1].price
     return nano_to_usd(cost_of(usage, price).total_nano)
+
+
+def overview_usd(page: Process, team: Team) -> Decimal:
+    """The exact amount behind the overview's spend tile, as the browser gets it from the server."""
+    text = _page(page, team, f"/o/{team.organization.slug}/")
+    exact = re.search(r'class="tile-value"><a href="[^"]*" title="\$([0-9.,]+)', text)
+    assert exact, "the spend tile tells the exact amount"
+    return Decimal(exact.group(1).replace(",", ""))
+
+
+def csv_usd(page: Process, team: Team) -> Decimal:
+    """The sum of the charges in the ledger's download."""
+    text = _page(page, team, f"/o/{team.organization.slug}/ledger/?format=csv")
+    charges = [row["charge_usd"] for row in csv.DictReader(StringIO(text)) if row["charge_usd"]]
+    return sum(map(Decimal, charges), Decimal(0))
+
+
+def audit_report() -> str:
+    """What `manage.py auditledger` says of everything that is committed."""
+    report = StringIO()
+    with suppress(SystemExit):
+        call_command("auditledger", stdout=report)
+    assert "priced again" in report.getvalue()
+    return report.getvalue()
+
+
+def _page(page: Process, team: Team, path: str) -> str:
+    cookies = {name: morsel.value for name, morsel in team.somebody.browser.cookies.items()}
+    answer = httpx.get(f"{page.url}{path}", cookies=cookies, timeout=120)
+    assert answer.status_code == 200
+    return answer.text
