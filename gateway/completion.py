@@ -106,7 +106,9 @@ class Completions:
         trace.requested_provider = route.requested_provider
         trace.need, trace.standing = route.need, hold.standing
         trace.step("admit", begun_ms)
-        meter = Meter(prompt_tokens_estimate=request.prompt_tokens_estimate)
+        meter = Meter(
+            prompt_tokens_estimate=request.prompt_tokens_estimate, least_searches=int(request.web_search)
+        )
         return self.running.start(trace, hold, meter)
 
     async def _hold(self, trace: Trace, policy: Policy, route: Route) -> Hold:

@@ -6,6 +6,8 @@ Read at any moment, since a client may leave at any moment. What a count costs i
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from billing.usage import TokenUsage
 from gateway.wire.shapes import ChatAnswer, ChatChunk, Reading, ReportedUsage
 
@@ -14,6 +16,9 @@ BYTES_PER_TOKEN = 4
 # something else: characters, or several tokens at once.
 SMALLEST_TOKEN_BYTES, LARGEST_TOKEN_BYTES = 2, 6
 DELTAS_THAT_TELL = 8
+# Spoken output has 20 tokens a second, and 24,000 samples of two bytes when it is streamed.
+# https://developers.openai.com/api/docs/guides/realtime-costs (checked 2026-11-21)
+AUDIO_CHARACTERS_PER_TOKEN = 3_200
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
 
@@ -23,10 +28,13 @@ class Meter:
 
     Estimates: a stream that sends a token per delta has as many tokens as deltas; anything else
     has one token for four bytes. Both are exact where a token is four bytes and a delta, and
-    within a few per cent for text that its provider streams by token.
+    within a few per cent for text that its provider streams by token. `least_searches` are
+    billed whether the provider names them or not.
     """
 
     __slots__ = (
+        "_audio_characters",
+        "_least_searches",
         "_note",
         "_output_bytes",
         "_output_deltas",
@@ -37,17 +45,19 @@ class Meter:
         "_service_tier",
     )
 
-    def __init__(self, *, prompt_tokens_estimate: int) -> None:
+    def __init__(self, *, prompt_tokens_estimate: int, least_searches: int = 0) -> None:
         self._prompt_tokens_estimate = prompt_tokens_estimate
+        self._least_searches = least_searches
         self._output_bytes = self._output_deltas = 0
         self._reasoning_bytes = self._reasoning_deltas = 0
+        self._audio_characters = 0
         self._reported: ReportedUsage | None = None
         self._note = ""
         self._service_tier: str | None = None
 
     @property
     def has_output(self) -> bool:
-        return self._output_bytes + self._reasoning_bytes > 0
+        return self._output_bytes + self._reasoning_bytes + self._audio_characters > 0
 
     @property
     def has_report(self) -> bool:
@@ -57,8 +67,10 @@ class Meter:
     @property
     def tokens_at_least(self) -> int:
         """How many tokens the answer has by our count, the lower one where it is uncertain."""
-        return _at_least(self._output_bytes, self._output_deltas) + _at_least(
-            self._reasoning_bytes, self._reasoning_deltas
+        return (
+            _at_least(self._output_bytes, self._output_deltas)
+            + _at_least(self._reasoning_bytes, self._reasoning_deltas)
+            + self._audio_characters // AUDIO_CHARACTERS_PER_TOKEN
         )
 
     def observe(self, chunk: ChatChunk) -> bool:
@@ -87,7 +99,7 @@ class Meter:
         reported = self._reported
         if reported is not None:
             return Reading(
-                usage=reported.tokens,
+                usage=self._with_searches(reported.tokens),
                 is_estimated=False,
                 note=reported.note,
                 prompt_details=reported.prompt_details,
@@ -98,14 +110,11 @@ class Meter:
             input=self._prompt_tokens_estimate,
             output=_estimate(self._output_bytes, self._output_deltas),
             reasoning=_estimate(self._reasoning_bytes, self._reasoning_deltas),
+            audio_output=-(-self._audio_characters // AUDIO_CHARACTERS_PER_TOKEN),
+            searches=self._least_searches,
         )
         note = self._note or "the provider reported no usage"
         return Reading(usage=usage, is_estimated=True, note=note, service_tier=self._service_tier)
-
-    def _note_tier(self, extras: dict[str, Any]) -> None:
-        tier = extras.get("service_tier")
-        if type(tier) is str:
-            self._service_tier = tier
 
     def count(self) -> Reading:
         """What has been used beyond doubt, by our count: nobody is cut for a miscount."""
@@ -113,8 +122,21 @@ class Meter:
             input=self._prompt_tokens_estimate,
             output=_at_least(self._output_bytes, self._output_deltas),
             reasoning=_at_least(self._reasoning_bytes, self._reasoning_deltas),
+            audio_output=self._audio_characters // AUDIO_CHARACTERS_PER_TOKEN,
+            searches=self._least_searches,
         )
         return Reading(usage=usage, is_estimated=True, service_tier=self._service_tier)
+
+    def _with_searches(self, reported: TokenUsage) -> TokenUsage:
+        """A search that was asked for is billed although the report does not name it."""
+        if reported.searches >= self._least_searches:
+            return reported
+        return replace(reported, searches=self._least_searches)
+
+    def _note_tier(self, extras: dict[str, Any]) -> None:
+        tier = extras.get("service_tier")
+        if type(tier) is str:
+            self._service_tier = tier
 
     def _count(self, spoken: dict[str, Any]) -> None:
         content = spoken.get("content")
@@ -129,13 +151,16 @@ class Meter:
                 self._reasoning_bytes += len(reasoning.encode())
                 self._reasoning_deltas += 1
                 break
+        audio = spoken.get("audio")
+        if type(audio) is dict and type(audio.get("data")) is str:
+            self._audio_characters += len(audio["data"])
         for text in _other_texts(spoken):
             self._output_bytes += len(text.encode())
             self._output_deltas += 1
 
 
 def _other_texts(spoken: dict[str, Any]) -> list[str]:
-    """Refusals and what tools are called with, whichever way they are written."""
+    """Refusals, transcripts, and what tools are called with, whichever way they are written."""
     texts = [spoken.get("refusal")]
     calls = spoken.get("tool_calls")
     if calls and type(calls) is list:
@@ -143,6 +168,9 @@ def _other_texts(spoken: dict[str, Any]) -> list[str]:
     else:
         called = []
     called.append(spoken.get("function_call"))
+    audio = spoken.get("audio")
+    if type(audio) is dict:
+        texts.append(audio.get("transcript"))
     texts += [(part.get("arguments") or part.get("input")) for part in called if type(part) is dict]
     return [text for text in texts if text and type(text) is str]
 

@@ -64,9 +64,13 @@ def _named_parts(details: JsonObject, report: JsonObject) -> JsonObject:
     Anthropic names writes and their two lives beside the prompt tokens.
     https://platform.claude.com/docs/en/build-with-claude/prompt-caching#1-hour-cache-duration
     (checked 2026-11-27)
+    Together names cached tokens beside the prompt's. https://docs.together.ai/reference/chat-completions-1
+    (checked 2026-11-27)
     """
     beside = {
-        "cached_tokens": report.get("prompt_cache_hit_tokens", report.get("cache_read_input_tokens")),
+        "cached_tokens": report.get(
+            "prompt_cache_hit_tokens", report.get("cache_read_input_tokens", report.get("cached_tokens"))
+        ),
         "cache_write_tokens": report.get("cache_creation_input_tokens", _sum_of_lives(details, report)),
     }
     return beside | details
@@ -112,11 +116,19 @@ def _split_completion(
 
 
 def _searches(report: JsonObject, completion_details: JsonObject) -> int:
-    for holder in (completion_details, report):
-        count = _count(holder.get("num_search_queries"))
-        if count:
-            return count
-    return 0
+    """Perplexity names its queries, Anthropic what its own tools did; OpenAI says nothing.
+
+    https://docs.perplexity.ai/api-reference/chat-completions-post
+    https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool#usage-and-pricing
+    (checked 2026-11-27)
+    """
+    tools = _details(report.get("server_tool_use"))
+    named = (
+        completion_details.get("num_search_queries"),
+        report.get("num_search_queries"),
+        tools.get("web_search_requests"),
+    )
+    return next((count for value in named if (count := _count(value))), 0)
 
 
 def _details(details: Any) -> JsonObject:

@@ -115,6 +115,7 @@ MODELS: dict[str, Behaviour] = {
     "tools": Behaviour(calls_by_itself=True),
     "vision": Behaviour(),
     "tiered": Behaviour(),
+    "every-unit": Behaviour(),
 }
 
 _TRIGGER = re.compile(r"\[\[([^\[\]]{1,2000})\]\]")

@@ -28,6 +28,7 @@ SIMULATED = {
     "vision",
     "free",
     "tiered",
+    "every-unit",
 }
 
 

@@ -152,3 +152,45 @@ def test_a_whole_answer_without_a_report_is_counted() -> None:
 
     assert meter.reading().usage == TokenUsage(input=9, output=2)
     assert meter.reading().is_estimated
+
+
+@pytest.mark.parametrize(("reported", "billed"), [(None, 1), (0, 1), (1, 1), (2, 2)])
+def test_a_search_that_was_asked_for_is_billed_named_or_not(reported: int | None, billed: int) -> None:
+    meter = Meter(prompt_tokens_estimate=3, least_searches=1)
+    meter.observe(delta(content="abcd"))
+    if reported is not None:
+        usage = ReportedUsage(TokenUsage(input=3, output=1, searches=reported))
+        meter.observe(ChatChunk([], usage=usage))
+
+    assert meter.reading().usage.searches == billed
+
+
+@pytest.mark.parametrize(("characters", "tokens"), [(1, 1), (3_200, 1), (3_201, 2)])
+def test_spoken_output_is_counted_by_its_length(characters: int, tokens: int) -> None:
+    meter = Meter(prompt_tokens_estimate=3)
+
+    has_output = meter.observe(delta(audio={"data": "A" * characters, "transcript": "abcdefgh"}))
+
+    assert has_output
+    assert (meter.reading().usage.audio_output, meter.reading().usage.output) == (tokens, 2)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "estimate", "at_least"),
+    [
+        (["abcd"] * 10, 10, 10),
+        (["abcdef"] * 10, 10, 10),
+        (["abc"] * 12, 12, 9),
+        (["a"] * 12, 3, 3),
+        (["a" * 40] * 3, 30, 30),
+    ],
+)
+def test_a_stream_by_character_is_not_taken_for_longer_than_it_surely_is(
+    pieces: list[str], estimate: int, at_least: int
+) -> None:
+    meter = Meter(prompt_tokens_estimate=3)
+    for piece in pieces:
+        meter.observe(delta(content=piece))
+
+    assert meter.reading().usage.output == estimate
+    assert meter.tokens_at_least == meter.count().usage.output == at_least

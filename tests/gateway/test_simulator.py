@@ -159,6 +159,8 @@ def test_every_model_is_listed_and_answers(client):
         "reasoner",
         "tools",
         "vision",
+        "tiered",
+        "every-unit",
     ]
     for name in names:
         answer = client.chat.completions.create(model=name, messages=says("[[pace 0]]"))
