@@ -24,11 +24,18 @@ RECONNECT_PAUSE_SECONDS = 0.1
 # A deadline that fires this late says that our own loop was busy, not that Redis was.
 LOOP_LAG_SECONDS = 0.01
 
+# What a server says that is there but cannot serve: it reads its data after a restart, has lost its
+# primary or became a replica, is full, cannot write to its disk, or is held up by a script.
+# https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors (checked 2026-11-27)
+NOT_SERVING = frozenset(
+    ("LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "NOREPLICAS", "OOM", "MISCONF", "BUSY")
+)
+
 Argument = bytes | str | int | float
 
 
 class RedisAway(Exception):
-    """Redis did not answer in time, or there is no connection. What was asked may have happened."""
+    """Redis did not answer in time, cannot serve, or cannot be reached. What was asked may have happened."""
 
 
 class RedisPipeline:
@@ -116,7 +123,7 @@ class RedisPipeline:
             if future.done():
                 continue
             if isinstance(reply, hiredis.ReplyError):
-                future.set_exception(reply)
+                future.set_exception(_failure(reply))
             else:
                 future.set_result(reply)
 
@@ -236,6 +243,11 @@ class Script:
             if not str(exc).startswith("NOSCRIPT"):
                 raise
         return await redis.submit(self.whole_call(keys, arguments))
+
+
+def _failure(reply: hiredis.ReplyError) -> Exception:
+    code = str(reply).partition(" ")[0]
+    return RedisAway(str(reply)) if code in NOT_SERVING else reply
 
 
 def _packed(command: Sequence[Argument]) -> bytes:

@@ -1,0 +1,47 @@
+"""A Redis that is there but cannot serve is taken for away; other errors stay what they are."""
+
+import asyncio
+
+import hiredis
+import pytest
+
+from gateway.redis_pipeline import RedisAway, RedisPipeline
+
+
+async def ask(reply: bytes) -> None:
+    """One call of a server that greets as Redis does and then answers this."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"+PONG\r\n")
+        await reader.readuntil(b"GET\r\n")
+        writer.write(reply)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    pipeline = RedisPipeline(f"redis://127.0.0.1:{port}/0", call_timeout_seconds=5, queue_limit=10)
+    try:
+        await pipeline.call("GET", "a")
+    finally:
+        await pipeline.close()
+        server.close()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"-LOADING Valkey is loading the dataset in memory\r\n",
+        b"-READONLY You can't write against a read only replica.\r\n",
+        b"-OOM command not allowed when used memory > 'maxmemory'.\r\n",
+    ],
+)
+async def test_a_redis_that_cannot_serve_is_away(reply: bytes) -> None:
+    with pytest.raises(RedisAway):
+        await ask(reply)
+
+
+async def test_an_error_of_the_command_is_not_an_absence() -> None:
+    with pytest.raises(hiredis.ReplyError):
+        await ask(b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n")
