@@ -18,7 +18,6 @@ PAGES = (
     ("projects", "Projects", "project"),
     ("budgets", "Budgets", "budget"),
     ("ledger", "Ledger", "ledger"),
-    ("billing", "Billing", "card"),
     ("providers", "Providers", "provider"),
     ("team", "Team", "team"),
     ("settings", "Settings", "settings"),

@@ -5,8 +5,11 @@ killed. While it runs, every money counter is read again and again.
 """
 
 import asyncio
+import os
 import random
 import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -24,6 +27,9 @@ pytestmark = pytest.mark.guarantee
 REQUESTS = 1_000
 AT_ONCE = 60
 BUDGET_USD = Decimal("1.00")
+# What small calls must get out of the budget, although holds are larger than what is spent.
+LEAST_USED_USD = Decimal("0.95")
+SEEDS = int(os.environ.get("FAREBOX_PROOF_SEEDS", "1"))
 LEASE = {"FAREBOX_HOLD_LEASE_SECONDS": "4", "FAREBOX_HOLD_RENEW_SECONDS": "1"}
 # Ten tokens of a model that is dear enough for 1,000 requests to want more than there is.
 BODY = chat("dear@fake", "spend [[pace 2]]", stream=True, max_tokens=12)
@@ -34,19 +40,29 @@ class Tally:
     admitted: int = 0
     refused: int = 0
     lost: int = 0
-    ceilings: list[int] = field(default_factory=list)
+    ceilings: list[int] = field(default_factory=list, repr=False)
 
 
 @pytest.fixture
-def gateways(house: House) -> list[Process]:
-    return [house.start_gateway(**LEASE) for _ in range(4)]
+def gateways(house: House) -> Iterator[list[Process]]:
+    with ThreadPoolExecutor(4) as pool:
+        started = list(pool.map(lambda _: house.start_gateway(**LEASE), range(4)))
+    yield started
+    for process in started[1:]:
+        process.stop()
 
 
+@pytest.mark.parametrize("seed", range(1, SEEDS + 1))
 async def test_1000_racing_streams_never_spend_more_than_the_budget(
-    house: House, gateways: list[Process], worker: Process, team: Team
+    seed: int,
+    house: House,
+    gateways: list[Process],
+    worker: Process,
+    team: Team,
+    record_property: Callable[[str, object], None],
 ) -> None:
     row, key = await apart(team.new_key, budget_usd=str(BUDGET_USD))
-    dice, tally = random.Random(20261121), Tally()
+    dice, tally = random.Random(seed), Tally()
 
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(watch_counters(team, tally))
@@ -60,7 +76,9 @@ async def test_1000_racing_streams_never_spend_more_than_the_budget(
     assert max(tally.ceilings) <= limit_nano
     await nothing_is_held(team)
     charged = await apart(settled_charges, team)
-    assert charged <= BUDGET_USD
+    record_property("utilisation", str(charged / BUDGET_USD))
+    print(f"seed {seed}: ${charged} of ${BUDGET_USD}, {tally}")  # noqa: T201  # stated, not only bounded
+    assert LEAST_USED_USD <= charged <= BUDGET_USD
     assert {event.key_id for event in await apart(team.events)} == {row.pk}
 
 

@@ -1,1 +1,0 @@
-"""Payment processors behind one interface; which one is used is a setting."""
