@@ -6,8 +6,8 @@ Answers, streams, failures and their headers. Which bytes they are is `gateway.w
 import asyncio
 import math
 import time
-from collections.abc import Iterator
 from contextlib import suppress
+from operator import itemgetter
 
 from gateway.errors import GatewayError
 from gateway.exchange import HeaderPairs, Incoming, Reply
@@ -23,6 +23,12 @@ COMPLETION_ID_PREFIX = "chatcmpl-"
 EVENT_ID_HEADER = b"x-farebox-event-id"
 CLAMPED_HEADER = b"x-farebox-budget-clamped"
 FAREWELL_SECONDS = 2.0
+REQUESTS, TOKENS = ":requests", ":tokens"
+LIMIT_HEADERS = {
+    REQUESTS: (b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests"),
+    TOKENS: (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens"),
+}
+_left = itemgetter("left")
 
 
 class Delivery:
@@ -38,7 +44,7 @@ class Delivery:
         failure = render_failure(
             error,
             dialect=self._incoming.dialect,
-            event_id=str(trace.request_id),
+            event_id=trace.id_text,
             request_id=trace.shown_id,
             requested_model=trace.request.model if trace.request else "",
             provider=trace.target.provider if trace.target else "",
@@ -47,7 +53,7 @@ class Delivery:
         trace.note_head()
         headers = [
             *((name.encode(), value.encode()) for name, value in failure.headers.items()),
-            (EVENT_ID_HEADER, str(trace.request_id).encode()),
+            (EVENT_ID_HEADER, trace.id_text.encode()),
             *_timing_headers(trace),
             *_limit_headers(trace.standing),
         ]
@@ -63,7 +69,7 @@ class Delivery:
                 if self._rewriter is None:
                     await self.refuse(error, trace)
                 else:
-                    await self._reply.send_body(self._rewriter.fail(error, event_id=str(trace.request_id)))
+                    await self._reply.send_body(self._rewriter.fail(error, event_id=trace.id_text))
 
     async def send_answer(self, answer: ChatAnswer, running: Running) -> None:
         trace = running.trace
@@ -149,33 +155,36 @@ def _served(trace: Trace) -> Served:
     )
 
 
-def _identity_headers(trace: Trace) -> Iterator[tuple[bytes, bytes]]:
-    yield b"x-request-id", trace.shown_id.encode()
-    yield EVENT_ID_HEADER, str(trace.request_id).encode()
+def _identity_headers(trace: Trace) -> list[tuple[bytes, bytes]]:
+    headers = [(b"x-request-id", trace.shown_id.encode()), (EVENT_ID_HEADER, trace.id_text.encode())]
     if trace.clamped_tokens is not None:
-        yield CLAMPED_HEADER, str(trace.clamped_tokens).encode()
+        headers.append((CLAMPED_HEADER, b"%d" % trace.clamped_tokens))
+    return headers
 
 
-def _timing_headers(trace: Trace) -> Iterator[tuple[bytes, bytes]]:
-    yield b"openai-processing-ms", str(round(trace.now_ms)).encode()
-    yield b"x-farebox-overhead-ms", f"{trace.overhead_ms:.2f}".encode()
+def _timing_headers(trace: Trace) -> HeaderPairs:
+    return (
+        (b"openai-processing-ms", b"%d" % round(trace.now_ms)),
+        (b"x-farebox-overhead-ms", b"%.2f" % trace.overhead_ms),
+    )
 
 
-def _limit_headers(standing: Standing) -> Iterator[tuple[bytes, bytes]]:
+def _limit_headers(standing: Standing) -> list[tuple[bytes, bytes]]:
     """The tightest request and token limits that bind this key, as OpenAI and the IETF draft name them."""
-    for dimension in ("requests", "tokens"):
-        limits = [limit for name, limit in standing.items() if name.endswith(f":{dimension}")]
+    headers: list[tuple[bytes, bytes]] = []
+    for dimension, (limit_name, remaining_name, reset_name) in LIMIT_HEADERS.items():
+        limits = [limit for name, limit in standing.items() if name.endswith(dimension)]
         if not limits:
             continue
-        tightest = min(limits, key=lambda limit: limit["left"])
+        tightest = min(limits, key=_left) if len(limits) > 1 else limits[0]
+        limit, left = b"%d" % tightest["limit"], b"%d" % tightest["left"]
         reset_ms = tightest["reset_ms"]
-        yield f"x-ratelimit-limit-{dimension}".encode(), str(tightest["limit"]).encode()
-        yield f"x-ratelimit-remaining-{dimension}".encode(), str(tightest["left"]).encode()
-        yield f"x-ratelimit-reset-{dimension}".encode(), _duration(reset_ms).encode()
-        if dimension == "requests":
-            yield b"ratelimit-limit", str(tightest["limit"]).encode()
-            yield b"ratelimit-remaining", str(tightest["left"]).encode()
-            yield b"ratelimit-reset", str(math.ceil(reset_ms / 1000)).encode()
+        headers += (limit_name, limit), (remaining_name, left), (reset_name, _duration(reset_ms).encode())
+        if dimension == REQUESTS:
+            reset = b"%d" % math.ceil(reset_ms / 1000)
+            headers += (b"ratelimit-limit", limit), (b"ratelimit-remaining", left)
+            headers.append((b"ratelimit-reset", reset))
+    return headers
 
 
 def _duration(milliseconds: int) -> str:

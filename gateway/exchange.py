@@ -55,7 +55,7 @@ class Incoming(Struct, frozen=True):
 
     def forwarded_headers(self) -> list[tuple[str, str]]:
         """What the provider is to see beside the body: a few of the client's headers, and ours."""
-        own = [(HOPS_HEADER.decode(), str(self.hops + 1)), (REQUEST_ID_HEADER, str(self.trace.request_id))]
+        own = [(HOPS_HEADER.decode(), str(self.hops + 1)), (REQUEST_ID_HEADER, self.trace.id_text)]
         return [*_forwarded(self.headers.items()), *own]
 
 

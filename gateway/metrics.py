@@ -11,6 +11,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
 OVERHEAD_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
+PROMPT_KINDS = ("input", "cached_input", "cache_write", "cache_write_1h", "audio_input", "image_input")
+COMPLETION_KINDS = ("output", "reasoning", "audio_output")
 
 Gauge = tuple[str, str, Callable[[], float]]
 
@@ -50,10 +52,8 @@ class GatewayMetrics:
         self._requests_by(event["ending"], event["status"]).inc()
         usage = event["usage"]
         assert isinstance(usage, dict), "an event carries a usage vector"
-        self._prompt_tokens.inc(
-            usage["input"] + usage["cached_input"] + usage["cache_write"] + usage["cache_write_1h"]
-        )
-        self._completion_tokens.inc(usage["output"] + usage["reasoning"])
+        self._prompt_tokens.inc(sum(usage.get(kind, 0) for kind in PROMPT_KINDS))
+        self._completion_tokens.inc(sum(usage.get(kind, 0) for kind in COMPLETION_KINDS))
         self._charged.inc(_number(event["charge_nano"]))
         self._duration.observe(_number(event["duration_ms"]) / 1000)
         self._overhead.observe(_number(event["overhead_ms"]) / 1000)

@@ -187,7 +187,7 @@ def _settlement(
         event=orjson.dumps(event),
         counted_nano=counted_nano,
         charge_nano=charge_nano,
-        tokens=sum(event["usage"].values()) - event["usage"]["searches"],
+        tokens=sum(event["usage"].values()) - event["usage"].get("searches", 0),
         keepsake=keepsake,
     )
 

@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from msgspec import structs
+
 from billing.errors import UnknownPrice
 from billing.pricing import DEFAULT_TIER, Cost, Price, cost_of
 from billing.terms import Bill, limited_version, within
-from billing.usage import FIELDS, TokenUsage
+from billing.usage import TokenUsage
 from gateway.claims import Claim
 from gateway.errors import GatewayError
 from gateway.identifiers import new_request_id
@@ -64,6 +66,9 @@ class Trace:
     finish_reason: str = ""
     claim: Claim | None = None
     clamped_tokens: int | None = None
+    _id_text: str = ""
+    _known: tuple[ChatRequest, int | None, dict[str, Any]] | None = None
+    _billed: tuple[TokenUsage, str | None, Target | None, Bill] | None = None
 
     @property
     def now_ms(self) -> float:
@@ -72,7 +77,13 @@ class Trace:
     @property
     def shown_id(self) -> str:
         """The id the client knows this request by."""
-        return self.client_request_id or str(self.request_id)
+        return self.client_request_id or self.id_text
+
+    @property
+    def id_text(self) -> str:
+        """Our own id of this request."""
+        self._id_text = self._id_text or str(self.request_id)
+        return self._id_text
 
     @property
     def overhead_ms(self) -> float:
@@ -128,6 +139,7 @@ class Trace:
         assert self.need is not None, "only what is held can grow"
         need = self.need
         self.need = Need(need.budget_nano + nano, need.wallet_nano + nano, need.tokens)
+        self._billed = None
 
     @property
     def output_cap_tokens(self) -> int:
@@ -158,6 +170,14 @@ class Trace:
         return owed.total_nano - self.held_nano
 
     def _whole_bill(self, reading: Reading) -> Bill:
+        """The last one is kept: the hold, the answer and the event ask for the same."""
+        usage, tier, target = reading.usage, reading.service_tier, self.target
+        billed = self._billed
+        if billed is None or billed[0] != usage or billed[1] != tier or billed[2] is not target:
+            billed = self._billed = (usage, tier, target, self._priced(reading))
+        return billed[3]
+
+    def _priced(self, reading: Reading) -> Bill:
         """A unit that the price does not know is never free: the whole hold is taken instead."""
         if self.target is None:
             return NOTHING_BILLED
@@ -194,70 +214,82 @@ class Trace:
     def event(
         self, *, status: int, ending: str, reading: Reading | None = None, error: GatewayError | None = None
     ) -> dict[str, Any]:
-        """The usage event, as billing ingests it; without a reading nothing was used."""
-        assert self.policy is not None, "only an identified request has an event"
+        """The usage event, as billing ingests it; without a reading nothing was used.
+
+        What says nothing is left out: it is written twice for each request, and read by
+        `billing.arrivals`, which has the same values for what is not there.
+        """
         reading = reading or NOTHING_USED
         bill = self.bill(reading)
-        cost = bill.cost
-        target, request, policy = self.target, self.request, self.policy
+        target, cost_nano = self.target, bill.cost.total_nano
         return {
-            "v": EVENT_VERSION,
-            "id": self.request_id.hex,
-            "at": self.arrived_at.isoformat(),
-            "organization": policy.organization_id.hex,
-            "project": policy.project_id.hex,
-            "key": policy.key_id.hex,
-            "request_id": self.shown_id,
-            "route": self.route,
-            "requested_model": request.model if request else "",
-            "model": target.model if target else "",
-            "provider": self.provider,
-            "own": self.is_own_credential,
-            "stream": request.is_stream if request else False,
+            **self._known_from_start(),
             "status": status,
             "ending": ending,
-            "error_code": error.code if error else "",
-            "error_message": str(error)[:MAX_MESSAGE_CHARACTERS] if error else "",
-            "finish_reason": self.finish_reason,
-            "usage": {name: getattr(reading.usage, name) for name in FIELDS},
-            "estimated": reading.is_estimated or (target is not None and target.price.is_ceiling),
-            "price_version": bill.version,
-            "cost_nano": cost.total_nano,
+            "usage": _without_nothing(structs.asdict(reading.usage)),
+            "cost_nano": cost_nano,
             "charge_nano": 0 if self.is_own_credential else bill.charge.total_nano,
-            "cost_parts": cost.parts_usd(),
             "duration_ms": round(self.now_ms, 3),
-            "first_token_ms": self.first_token_ms,
             "overhead_ms": round(self.overhead_ms, 3),
-            "timeline": self.timeline,
-            "attempts": [_attempt(attempt) for attempt in self.attempts],
-            "limits": self.standing,
-            "parameters": self._parameters(request),
-            **self._labels(request),
-            "request_body": None,
-            "response_body": None,
+            **_without_nothing(
+                {
+                    "model": target.model if target else "",
+                    "provider": self.provider,
+                    "own": self.is_own_credential,
+                    "error_code": error.code if error else "",
+                    "error_message": str(error)[:MAX_MESSAGE_CHARACTERS] if error else "",
+                    "finish_reason": self.finish_reason,
+                    "estimated": reading.is_estimated or (target is not None and target.price.is_ceiling),
+                    "price_version": bill.version,
+                    "cost_parts": bill.cost.parts_usd() if cost_nano else None,
+                    "first_token_ms": self.first_token_ms,
+                    "timeline": self.timeline,
+                    "attempts": [structs.asdict(attempt) for attempt in self.attempts],
+                    "limits": self.standing,
+                }
+            ),
         }
 
-    def _parameters(self, request: ChatRequest | None) -> dict[str, Any]:
-        parameters = request.parameters_for_log() if request else {}
+    def _known_from_start(self) -> Mapping[str, Any]:
+        """What an event says of the request itself, which is the same in each of its events."""
+        policy, request = self.policy, self.request
+        assert policy is not None, "only an identified request has an event"
+        known = self._known
+        if known is not None and known[0] is request and known[1] == self.clamped_tokens:
+            return known[2]
+        facts = {
+            "v": EVENT_VERSION,
+            "id": self.request_id,
+            "at": self.arrived_at,
+            "organization": policy.organization_id,
+            "project": policy.project_id,
+            "key": policy.key_id,
+            "request_id": self.shown_id,
+            "route": self.route,
+        }
+        if request is None:
+            return facts | _without_nothing(
+                {
+                    "agent": self.user_agent[:MAX_LABEL_CHARACTERS],
+                    "source": self.source[:MAX_LABEL_CHARACTERS],
+                }
+            )
         clamped = {} if self.clamped_tokens is None else {"clamped_to": self.clamped_tokens}
-        return {**parameters, **clamped}
+        facts |= _without_nothing(
+            {
+                "requested_model": request.model,
+                "stream": request.is_stream,
+                "parameters": {**request.parameters_for_log(), **clamped},
+                "tags": self.tags,
+                "end_user": request.user[:MAX_LABEL_CHARACTERS],
+                "session_id": request.session_id[:MAX_LABEL_CHARACTERS],
+                "agent": (request.agent or self.user_agent)[:MAX_LABEL_CHARACTERS],
+                "source": (request.signature or self.source)[:MAX_LABEL_CHARACTERS],
+            }
+        )
+        self._known = (request, self.clamped_tokens, facts)
+        return facts
 
-    def _labels(self, request: ChatRequest | None) -> Mapping[str, Any]:
-        return {
-            "tags": self.tags,
-            "end_user": request.user[:MAX_LABEL_CHARACTERS] if request else "",
-            "session_id": request.session_id[:MAX_LABEL_CHARACTERS] if request else "",
-            "agent": ((request.agent if request else "") or self.user_agent)[:MAX_LABEL_CHARACTERS],
-            "source": ((request.signature if request else "") or self.source)[:MAX_LABEL_CHARACTERS],
-        }
 
-
-def _attempt(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "provider": attempt.provider,
-        "model": attempt.model,
-        "status_code": attempt.status_code,
-        "error_type": attempt.error_type,
-        "succeeded": attempt.succeeded,
-        "duration_ms": attempt.duration_ms,
-    }
+def _without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value}
