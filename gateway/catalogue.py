@@ -3,8 +3,10 @@
 Answers `gateway.routing.select`'s questions. Nothing is fetched here.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cached_property
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,7 +30,10 @@ class Unpriced(Struct, frozen=True):
 
 
 class Catalogue:
-    """The models and connections behind one key on one day. Own connections come first."""
+    """The models and connections behind one key on one day. Own connections come first.
+
+    It serves many requests: what the price book says of a model is put together once.
+    """
 
     def __init__(
         self,
@@ -47,50 +52,50 @@ class Catalogue:
         # None, as for nearly everyone: the hot path then asks the book and nothing else.
         self._prices = prices or None
         self._unpriced = unpriced
-
-    @property
-    def known_providers(self) -> "Catalogue":
-        return self
-
-    def __contains__(self, provider: object) -> bool:
-        both = self._own.connections + self._operator.connections
-        return provider in self._book.providers or any(each.provider == provider for each in both)
+        self._connections: defaultdict[str, list[Connection]] = defaultdict(list)
+        for connection in own.connections + operator.connections:
+            self._connections[connection.provider].append(connection)
+        self.known_providers = self._connections.keys() | book.providers.keys()
+        self._listed: dict[tuple[str, str], Offer] = {}
 
     def connections_for(self, provider: str) -> Sequence[Connection]:
         """How this provider can be reached, the organization's own way first."""
-        both = self._own.connections + self._operator.connections
-        return [connection for connection in both if connection.provider == provider]
+        return self._connections.get(provider, ())
 
     def listing(self, provider: str, model: str) -> Offer | None:
         """The model at this provider: as declared by its owner, else from the price book."""
-        if declared := self._declared().get((provider, model)):
-            return declared
+        offer = self._listed.get((provider, model)) or self._declared.get((provider, model))
+        if offer is not None:
+            return offer
         listing = self._book.listing(provider, model)
-        return self._offer(listing) if listing else self._unlisted(provider, model)
+        if listing is None:
+            return self._unlisted(provider, model)
+        offer = self._listed[provider, model] = self._offer(listing)
+        return offer
 
     def in_region(self, offer: Offer, region: str) -> Offer:
         """The offer at the prices of an endpoint in this region."""
         listing = self._book.listing(offer.provider, offer.model)
-        if (offer.provider, offer.model) in self._declared() or listing is None:
+        if (offer.provider, offer.model) in self._declared or listing is None:
             return offer
         return self._offer(listing, region=region)
 
     def providers_of(self, model: str) -> Sequence[Offer]:
         """Every offer of a bare model name by a provider that can be reached; declared prices win."""
         found = {listing.provider: self._offer(listing) for listing in self._book.providers_of(model)}
-        found |= {provider: offer for (provider, name), offer in self._declared().items() if name == model}
+        found |= {provider: offer for (provider, name), offer in self._declared.items() if name == model}
         return [offer for provider, offer in found.items() if self.connections_for(provider)]
 
     def offers(self) -> list[Offer]:
         """Everything that can be reached, by provider and model; declared prices win."""
-        reachable = {connection.provider for connection in self._own.connections + self._operator.connections}
         offers = {
             (listing.provider, listing.model): self._offer(listing)
             for listing in self._book.listings()
-            if listing.provider in reachable
+            if listing.provider in self._connections
         }
-        return [*{**offers, **self._declared()}.values()]
+        return [*{**offers, **self._declared}.values()]
 
+    @cached_property
     def _declared(self) -> Mapping[tuple[str, str], Offer]:
         """Prices that owners declared; an organization's own never price what the operator's key pays."""
         operator = self._operator.offers if self._prices is None else self._marked_up(self._prices)

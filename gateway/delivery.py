@@ -25,7 +25,11 @@ CLAMPED_HEADER = b"x-farebox-budget-clamped"
 FAREWELL_SECONDS = 2.0
 REQUESTS, TOKENS = ":requests", ":tokens"
 LIMIT_HEADERS = {
-    REQUESTS: (b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests"),
+    REQUESTS: (
+        b"x-ratelimit-limit-requests",
+        b"x-ratelimit-remaining-requests",
+        b"x-ratelimit-reset-requests",
+    ),
     TOKENS: (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens"),
 }
 _left = itemgetter("left")

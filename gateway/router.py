@@ -5,17 +5,19 @@ operator's connections and the key's own.
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
+from uuid import UUID
 
 from msgspec import Struct
 
 from billing.errors import UnknownPrice
 from billing.price_book import PriceBook
+from billing.price_list import PriceList
 from billing.pricing import Price, worst_case_nano
 from gateway.catalogue import Catalogue, Unpriced
 from gateway.errors import InvalidModel, NoPrice
 from gateway.limits import Need
-from gateway.policy import Ceiling, Policy
+from gateway.policy import Ceiling, Policy, Reach
 from gateway.policy_store import PolicyStore
 from gateway.routing.grammar import parse_selector
 from gateway.routing.select import choose_targets
@@ -24,6 +26,7 @@ from gateway.wire.chat_request import ChatRequest
 
 # A custom endpoint may lead back to this gateway, which would call itself for ever.
 MAX_HOPS = 4
+REMEMBERED_CATALOGUES = 4_096
 
 
 class Route(Struct, frozen=True):
@@ -32,6 +35,23 @@ class Route(Struct, frozen=True):
     targets: tuple[Target, ...]
     need: Need
     requested_provider: str | None
+
+
+class _Sources(Struct, frozen=True, eq=False):
+    """What a catalogue was made of: it holds as long as these are the very same."""
+
+    policy: Policy
+    reach: Reach
+    prices: PriceList
+    day: date
+
+    def are(self, others: "_Sources") -> bool:
+        return (
+            self.policy is others.policy
+            and self.reach is others.reach
+            and self.prices is others.prices
+            and self.day == others.day
+        )
 
 
 class Router:
@@ -44,15 +64,28 @@ class Router:
         self._policies = policies
         self._attempts_limit = attempts_limit
         self._unpriced_floor_usd = unpriced_floor_usd
+        self._catalogues: dict[UUID, tuple[_Sources, Catalogue]] = {}
 
     def catalogue(self, policy: Policy) -> Catalogue:
         """What this key can reach today."""
+        policies, today = self._policies, datetime.now(UTC).date()
+        sources = _Sources(policy, policies.operator_reach, policies.operator_prices, today)
+        known = self._catalogues.get(policy.key_id)
+        if known is not None and known[0].are(sources):
+            return known[1]
+        while len(self._catalogues) >= REMEMBERED_CATALOGUES:
+            del self._catalogues[next(iter(self._catalogues))]
+        catalogue = self._new_catalogue(policy, today)
+        self._catalogues[policy.key_id] = (sources, catalogue)
+        return catalogue
+
+    def _new_catalogue(self, policy: Policy, today: date) -> Catalogue:
         prices = self._policies.operator_prices
         return Catalogue(
             self._book,
             own=policy.own_reach,
             operator=self._policies.operator_reach,
-            today=datetime.now(UTC).date(),
+            today=today,
             prices=replace(prices, own=policy.own_prices) if policy.own_prices else prices,
             unpriced=self._unpriced(policy.ceiling) if policy.ceiling else None,
         )
@@ -78,7 +111,7 @@ class Router:
             raise InvalidModel("The endpoint of this model leads back to this gateway.", param="model")
         catalogue = self.catalogue(policy)
         targets = choose_targets(request, catalogue=catalogue, policy=policy, limit=self._attempts_limit)
-        selector = parse_selector(request.model, known_providers=catalogue)
+        selector = parse_selector(request.model, known_providers=catalogue.known_providers)
         return Route(targets, need_of(request, targets), selector.provider)
 
 
