@@ -77,6 +77,10 @@ class Meter:
         """Count a chunk, and tell whether it carried output. The last report of usage counts."""
         if self._service_tier is None and chunk.extras:
             self._note_tier(chunk.extras)
+        if chunk.plain is not None:
+            self._output_bytes += chunk.plain.text_bytes
+            self._output_deltas += 1
+            return True
         if chunk.usage is not None:
             self._reported = chunk.usage
         elif chunk.usage_note:

@@ -5,6 +5,7 @@ on untouched: messages, content, tool calls, log probabilities, and every field 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from gateway.providers.openai_usage import read_usage
 from gateway.routing.target import Target
 from gateway.sse import Event
 from gateway.wire.chat_request import ChatRequest
-from gateway.wire.shapes import DONE, ChatAnswer, ChatChunk, Done, JsonObject
+from gateway.wire.shapes import DONE, ChatAnswer, ChatChunk, Done, JsonObject, PlainDelta
 
 END_MARK = b"[DONE]"
 # Written anew for the client, so not passed on.
@@ -25,6 +26,13 @@ OWN_FIELDS = frozenset(
     {"id", "object", "created", "model", "choices", "usage", "metadata", "extra_fields", "error"}
 )
 TEXT_TYPES = (str, type(None))
+# How OpenAI writes a piece of text, and all that may stand behind it. `obfuscation` hides the length of the
+# text. https://platform.openai.com/docs/api-reference/chat-streaming (checked 2026-11-27)
+CHOICES, TEXT, PADDING = b'"choices":', b'[{"index":0,"delta":{"content":"', b',"obfuscation":"'
+ENDS_OF_CHOICES = (b'},"logprobs":null,"finish_reason":null}]', b'},"finish_reason":null}]')
+ENDS = {end + rest: end for end in ENDS_OF_CHOICES for rest in (b"}", b',"usage":null}')}
+UNCOMMON_FIELDS = frozenset({"error", "usage", "obfuscation"})
+REMEMBERED_ENVELOPES = 1_024
 KNOWN_FINISHES = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 # Words of providers that are compatible otherwise; what is not known here ended by itself.
 OTHER_FINISHES = {
@@ -80,6 +88,8 @@ class OpenAIProvider:
 
     def read_event(self, event: Event) -> ChatChunk | Done | None:
         data = event.data
+        if not event.name and (plain := _plain_chunk(data)) is not None:
+            return plain
         if data[:1] != b"{":
             word = data.strip()
             if word == END_MARK:
@@ -105,6 +115,51 @@ class OpenAIProvider:
 
     def read_failure(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
         return failure_of(status, headers, _complaint(body))
+
+
+def _plain_chunk(data: bytes) -> ChatChunk | None:
+    """The chunk if it is a piece of text as OpenAI writes it; None for anything else.
+
+    Streams repeat everything but that text in each event, so what they repeat is read once and the text
+    is passed on as it came.
+    """
+    envelope_json, _, choices_json = data.partition(CHOICES)
+    if not choices_json.startswith(TEXT):
+        return None
+    text, _, rest = choices_json[len(TEXT) :].partition(b'"')
+    end, own_json = ENDS.get(rest), b""
+    if end is None:
+        end, own_json = _without_padding(rest)
+    if end is None or not text or b"\\" in text or not (text.isascii() and text.decode().isprintable()):
+        return None
+    envelope = _envelope_of(envelope_json)
+    if envelope is None:
+        return None
+    created, upstream_id, extras = envelope
+    plain = PlainDelta(b'%b%b"%b' % (TEXT, text, end), len(text), own_json)
+    return ChatChunk(None, plain=plain, created=created, upstream_id=upstream_id, extras=extras)
+
+
+def _without_padding(rest: bytes) -> tuple[bytes | None, bytes]:
+    """How the choices end, and the padding as a field of its own."""
+    rest, _, padding = rest.partition(PADDING)
+    characters = padding.removesuffix(b'"}')
+    if characters == padding or (characters and not characters.isalnum()):
+        return None, b""
+    return ENDS.get(rest + b"}"), b'"obfuscation":"%b"' % characters
+
+
+@lru_cache(maxsize=REMEMBERED_ENVELOPES)
+def _envelope_of(envelope_json: bytes) -> tuple[int, str, JsonObject] | None:
+    """What stands before the choices; None where it is not what every chunk may hold."""
+    try:
+        envelope = orjson.loads(envelope_json + b'"choices":0}')
+    except orjson.JSONDecodeError:
+        return None
+    if envelope.keys() & UNCOMMON_FIELDS:
+        return None
+    extras = {name: value for name, value in envelope.items() if name not in OWN_FIELDS}
+    return _int(envelope.get("created")), _text(envelope.get("id")), extras
 
 
 def _headers(

@@ -5,8 +5,9 @@ gateway itself decides by is typed.
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import orjson
 from msgspec import Struct, field
 
 from billing.usage import TokenUsage
@@ -55,31 +56,60 @@ class ChatAnswer(Struct, frozen=True):
         return str(self.choices[0].get("finish_reason") or "") if self.choices else ""
 
 
+class PlainDelta(NamedTuple):
+    """What nearly every chunk is: some text of choice 0 and nothing else, ready to be passed on.
+
+    `choices_json` is compact JSON as a client may read it; `extras_json` are the fields of this chunk
+    alone, without braces.
+    """
+
+    choices_json: bytes
+    text_bytes: int
+    extras_json: bytes = b""
+
+
 class ChatChunk:
     """One event of a stream: an answer's fields, with deltas for messages. Made per token, so it is bare."""
 
-    __slots__ = ("choices", "created", "extras", "upstream_id", "usage", "usage_note")
+    __slots__ = ("_choices", "created", "extras", "plain", "upstream_id", "usage", "usage_note")
 
     def __init__(
         self,
-        choices: list[JsonObject],
+        choices: list[JsonObject] | None,
         *,
+        plain: PlainDelta | None = None,
         usage: ReportedUsage | None = None,
         created: int = 0,
         upstream_id: str = "",
         extras: JsonObject | None = None,
         usage_note: str = "",
     ) -> None:
-        self.choices = choices
+        self._choices = choices
+        self.plain = plain
         self.usage = usage
         self.created = created
         self.upstream_id = upstream_id
         self.extras = extras
         self.usage_note = usage_note
 
+    @property
+    def choices(self) -> list[JsonObject]:
+        """The choices as objects; those of a plain chunk are read when they are asked for."""
+        if self._choices is None:
+            self._choices = orjson.loads(self.plain.choices_json) if self.plain else []
+        return self._choices
+
+    def spelled_out(self) -> "ChatChunk":
+        """The same chunk as objects, for who does not pass it on as it is."""
+        if self.plain is None:
+            return self
+        own = orjson.loads(b"{%b}" % self.plain.extras_json)
+        extras = {**(self.extras or {}), **own} if own else self.extras
+        return ChatChunk(self.choices, created=self.created, upstream_id=self.upstream_id, extras=extras)
+
     def with_choices(self, choices: list[JsonObject]) -> "ChatChunk":
         """This chunk, saying something else."""
-        if choices is self.choices:
+        if choices is self._choices:
             return self
         return ChatChunk(choices, usage=self.usage, created=self.created, extras=self.extras)
 

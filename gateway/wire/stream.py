@@ -62,6 +62,11 @@ class StreamRewriter:
 
     def feed(self, chunk: ChatChunk) -> bytes:
         """What may be sent now. Chunks without choices say nothing but usage, which comes last."""
+        plain = chunk.plain
+        if plain is not None and 0 in self._spoken and not self._finished and not self._dialect.has_log_probs:
+            own_json = plain.extras_json + b"," if plain.extras_json else b""
+            return self._chunk(plain.choices_json, self._encoded(chunk.extras) + own_json)
+        chunk = chunk.spelled_out()
         if not chunk.choices:
             self._late_extras.update(chunk.extras or {})
             return b""
@@ -133,15 +138,22 @@ class StreamRewriter:
         return self._render(held.choices, held.extras) if held else b""
 
     def _render(self, choices: list[JsonObject], extras: JsonObject | None) -> bytes:
-        if extras != self._extras:
-            self._extras = extras
-            self._extras_bytes = encode(extras)[1:-1] + b"," if extras else b""
+        return self._chunk(encode(choices), self._encoded(extras))
+
+    def _chunk(self, choices_json: bytes, extras_json: bytes) -> bytes:
         return b'%b%b"choices":%b,"usage":null,"extra_fields":{"chunk_index":%d}}\n\n' % (
             self._head,
-            self._extras_bytes,
-            encode(choices),
+            extras_json,
+            choices_json,
             self._next_number(),
         )
+
+    def _encoded(self, extras: JsonObject | None) -> bytes:
+        """These fields with a comma behind each, written anew only when they are others than before."""
+        if extras is not self._extras and extras != self._extras:
+            self._extras = extras
+            self._extras_bytes = encode(extras)[1:-1] + b"," if extras else b""
+        return self._extras_bytes
 
     def _next_number(self) -> int:
         number = self._number
