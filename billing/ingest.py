@@ -23,6 +23,7 @@ from billing.errors import MalformedEvent
 from billing.event_store import insert_events, lock_out_rollups
 from billing.ledger import Transfer, TransferKind, charge_legs, post_transfers
 from billing.models import IngestCursor
+from billing.spending_notes import note_spending
 from billing.usage_stream import DeadLetter, Entry, later_id, read_entries, settle_entries
 
 MAX_EVENTS_PER_BATCH = 1_000
@@ -50,6 +51,7 @@ def ingest_shard(client: "redis.Redis", shard: int, *, max_events: int = MAX_EVE
             return 0
         batch = _Batch()
         _store(entries, batch)
+        note_spending(batch.stored)
         _move(cursor, entries)
     if batch.dead:
         _report(batch.dead, shard)

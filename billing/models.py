@@ -103,6 +103,26 @@ class Budget(models.Model):
         return f"${self.amount_usd} {self.get_window_display()} for {self.scope} {whom}"
 
 
+class SpendingNote(models.Model):
+    """That an organization has spent since its budgets' alerts were looked at last, and with which label.
+
+    Written by the transaction that stores the events, for organizations with alerts alone; taken away
+    by whoever has looked. A label is noted only if a budget for each of its kind waits for it.
+    """
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    scope = models.CharField(max_length=16, blank=True, help_text="tag or end_user; empty: no label.")
+    subject = models.CharField(max_length=256, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "scope", "subject"], name="spending_note_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.organization_id} {self.scope} {self.subject}".rstrip()
+
+
 class UsageEvent(models.Model):
     """One request of one key, as it ended. Token counts are disjoint (see `billing.usage`)."""
 

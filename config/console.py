@@ -70,6 +70,10 @@ class ConsoleSettings:
         3000.0, "An audit that takes longer is given up and reported.", minimum=1, maximum=3500
     )
 
+    webhook_timeout_seconds: float = _setting(
+        10.0, "A receiver of alerts that does not answer in this time is tried again.", minimum=1, maximum=30
+    )
+
     usage_retention_days: int = _setting(400, "Usage events are dropped after this; the ledger stays.")
     body_retention_days: int = _setting(30, "Stored prompts and answers are dropped after this.")
 

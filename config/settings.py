@@ -155,6 +155,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
     },
+    "tell-of-budgets": {
+        "task": "gateway.tasks.tell_of_budgets",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
     "prove-ledger": {
         "task": "billing.tasks.prove_ledger",
         "schedule": timedelta(minutes=5),

@@ -16,6 +16,7 @@ from billing.budget_services import (
 from billing.models import USD_DECIMALS, USD_DIGITS, Budget
 from billing.money import SMALLEST_USD, plain_usd
 from billing.services import MAX_AMOUNT_USD
+from gateway.alert_models import MAX_WEBHOOK_URL_CHARACTERS
 from gateway.budget_texts import CALENDAR_TEXTS, ROLLING_TEXTS
 
 ROLLING = "rolling-"
@@ -125,6 +126,18 @@ class BudgetTermsForm(forms.Form):
             is_observed=given["mode"] == "observe",
             alert_percents=given["alert_percents"],
         )
+
+
+class WebhookForm(forms.Form):
+    """Where alerts are posted, beside the mails."""
+
+    url = forms.CharField(
+        label="Webhook",
+        required=False,
+        max_length=MAX_WEBHOOK_URL_CHARACTERS,
+        widget=forms.URLInput(attrs={"autocomplete": "off", "placeholder": "https://example.com/alerts"}),
+        help_text="Alerts are posted there, signed with a secret that is made anew and shown once.",
+    )
 
 
 def initial_of(budget: Budget) -> dict[str, Any]:

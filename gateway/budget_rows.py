@@ -11,6 +11,7 @@ from django.urls import reverse
 from accounts.models import Organization
 from accounts.tenancy import Tenant, scoped
 from billing.models import Budget, UsageEvent
+from gateway.alert_models import BudgetAlert
 from gateway.budget_bars import Bar, bars_at
 from gateway.budget_counts import place_of, top_subjects
 from gateway.budget_texts import alerts_text, sentence_of, whom_text
@@ -36,6 +37,8 @@ class BudgetRow:
     sentence: str
     whom: str
     alerts: str
+    last_alert: int | None
+    last_alert_at: datetime | None
     is_observed: bool
     would_refuse: int
     would_refuse_href: str
@@ -67,6 +70,7 @@ def _row(
     organization: Organization, budget: Budget, *, bar: Bar | None, names: dict[object, str], now: datetime
 ) -> BudgetRow:
     whom = whom_text(budget, names=names)
+    alert = BudgetAlert.objects.filter(budget=budget).order_by("-created_at", "-percent").first()
     count, href = _would_refuse(organization, budget, now) if budget.is_observed else (0, "")
     return BudgetRow(
         id=budget.pk,
@@ -74,6 +78,8 @@ def _row(
         sentence=sentence_of(budget),
         whom=whom,
         alerts=alerts_text(budget),
+        last_alert=alert.percent if alert else None,
+        last_alert_at=alert.created_at if alert else None,
         is_observed=budget.is_observed,
         would_refuse=count,
         would_refuse_href=href,

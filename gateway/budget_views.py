@@ -17,9 +17,11 @@ from accounts.tenancy import Tenant, tenant_of
 from billing import budget_services
 from billing.errors import BillingError
 from billing.models import Budget
+from gateway import alert_services
+from gateway.alert_services import WrongWebhook, webhook_of
 from gateway.budget_bars import bars_at
 from gateway.budget_counts import place_of
-from gateway.budget_forms import FIELD_OF_TERM, BudgetTermsForm
+from gateway.budget_forms import FIELD_OF_TERM, BudgetTermsForm, WebhookForm
 from gateway.budget_rows import budget_rows, names_of
 from gateway.budget_texts import sentence_of, whom_text
 
@@ -30,14 +32,28 @@ from gateway.budget_texts import sentence_of, whom_text
 def budgets(request: HttpRequest, slug: str) -> HttpResponse:
     tenant = tenant_of(request, slug)
     tenant.require(Action.VIEW_SPEND)
-    now = timezone.now()
-    context = {
-        "budgets": budget_rows(tenant, now=now),
-        "may_manage": tenant.may(Action.MANAGE_BUDGETS),
-        "new_href": reverse("budget_new", args=[slug]),
-        "as_of": now,
-    }
-    return render(request, "gateway/budgets.html", context)
+    return _page(request, tenant, form=WebhookForm(initial=webhook_of(tenant.organization)))
+
+
+@never_cache
+@login_required
+@require_POST
+def alert_webhook(request: HttpRequest, slug: str) -> HttpResponse:
+    tenant = tenant_of(request, slug)
+    tenant.require(Action.MANAGE_BUDGETS)
+    form = WebhookForm(request.POST)
+    if not form.is_valid():
+        return _page(request, tenant, form=form)
+    if not form.cleaned_data["url"]:
+        alert_services.remove_webhook(organization=tenant.organization)
+        messages.success(request, "Alerts are mailed alone.")
+        return redirect("budgets", slug)
+    try:
+        secret = alert_services.set_webhook(organization=tenant.organization, url=form.cleaned_data["url"])
+    except WrongWebhook as refusal:
+        form.add_error("url", str(refusal))
+        return _page(request, tenant, form=form)
+    return _page(request, tenant, form=WebhookForm(initial=webhook_of(tenant.organization)), secret=secret)
 
 
 @never_cache
@@ -100,6 +116,21 @@ def budget_delete(request: HttpRequest, slug: str, budget_id: UUID) -> HttpRespo
     budget_services.remove_budget(organization=tenant.organization, budget_id=budget.pk)
     messages.success(request, f"The budget of {sentence} is lifted within a second.")
     return redirect("budgets", slug)
+
+
+def _page(request: HttpRequest, tenant: Tenant, *, form: WebhookForm, secret: str = "") -> HttpResponse:
+    """The list; `secret` is that of a webhook just set, which is shown this once."""
+    now, slug, may_manage = timezone.now(), tenant.organization.slug, tenant.may(Action.MANAGE_BUDGETS)
+    context = {
+        "budgets": budget_rows(tenant, now=now),
+        "may_manage": may_manage,
+        "new_href": reverse("budget_new", args=[slug]),
+        "as_of": now,
+        "webhook_form": form if may_manage else None,
+        "webhook_action": reverse("alert_webhook", args=[slug]),
+        "secret": secret,
+    }
+    return render(request, "gateway/budgets.html", context)
 
 
 def _budget(tenant: Tenant, budget_id: UUID) -> Budget:

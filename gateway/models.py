@@ -11,6 +11,9 @@ from django.db import models
 from accounts.models import Organization
 from billing.models import USD_DECIMALS, USD_DIGITS
 from billing.price_rows import MAX_REGION_CHARACTERS
+from gateway.alert_models import AlertDelivery as AlertDelivery
+from gateway.alert_models import AlertWebhook as AlertWebhook
+from gateway.alert_models import BudgetAlert as BudgetAlert
 
 MAX_PROVIDER_CHARACTERS = 64
 MAX_BASE_URL_CHARACTERS = 512

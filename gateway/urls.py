@@ -23,6 +23,7 @@ urlpatterns = [
     path("o/<slug:slug>/projects/<uuid:project_id>/", project_views.project_detail, name="project_detail"),
     path("o/<slug:slug>/budgets/", budget_views.budgets, name="budgets"),
     path("o/<slug:slug>/budgets/new/", budget_views.budget_new, name="budget_new"),
+    path("o/<slug:slug>/budgets/webhook/", budget_views.alert_webhook, name="alert_webhook"),
     path("o/<slug:slug>/budgets/<uuid:budget_id>/", budget_views.budget_detail, name="budget_detail"),
     path("o/<slug:slug>/budgets/<uuid:budget_id>/delete/", budget_views.budget_delete, name="budget_delete"),
     path(
