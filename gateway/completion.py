@@ -26,7 +26,7 @@ from gateway.errors import GatewayError, InternalError, ProviderError, UpstreamT
 from gateway.exchange import Incoming, Reply
 from gateway.extension import Extender
 from gateway.limits import Hold
-from gateway.meter import Meter
+from gateway.meter import BYTES_PER_TOKEN, Meter
 from gateway.money_errors import AnswerOutgrewHold, OutOfMoney
 from gateway.policy import Policy
 from gateway.router import Route, Router
@@ -143,12 +143,13 @@ class Completions:
         trace, meter = call.trace, call.running.meter
         rewriter = await call.delivery.start_stream(call.running)
         keeps_answer = self.bodies.wants_response(trace)
+        watermark_bytes = trace.output_cap_tokens * BYTES_PER_TOKEN
         async for chunks in stream.chunks():
             for chunk in chunks:
                 if meter.observe(chunk) and trace.first_token_ms is None:
                     trace.first_token_ms = round(trace.now_ms, 3)
             covered: Sequence[ChatChunk] = chunks
-            if meter.has_report or call.running.is_beyond_cap:
+            if meter.has_report or meter.answer_bytes > watermark_bytes:
                 covered = await self.extender.covered(call.running, chunks)
             for chunk in covered if keeps_answer else ():
                 call.transcript.observe(chunk)

@@ -43,9 +43,11 @@ class Extender:
     async def covered(self, running: Running, chunks: Sequence[ChatChunk]) -> Sequence[ChatChunk]:
         """Those of the chunks just metered that are covered: all while the hold is large enough, or grows.
 
-        Returns at once while it is. A report of usage beyond the hold leaves its chunks in
+        Costs nothing to ask below the cap. A report of usage beyond the hold leaves its chunks in
         place: what has been said is complete, and what it costs beyond the hold is not charged.
         """
+        if not running.meter.has_report and not running.is_beyond_cap:
+            return chunks
         while (missing_nano := running.uncovered_nano()) > 0:
             if await asyncio.shield(self._begin(running, wanted_nano=missing_nano)) <= 0:
                 return _covered(chunks, running)

@@ -57,7 +57,12 @@ class Meter:
 
     @property
     def has_output(self) -> bool:
-        return self._output_bytes + self._reasoning_bytes + self._audio_characters > 0
+        return self.answer_bytes > 0
+
+    @property
+    def answer_bytes(self) -> int:
+        """The size of the answer so far: `tokens_at_least` is never more than a quarter of it."""
+        return self._output_bytes + self._reasoning_bytes + self._audio_characters
 
     @property
     def has_report(self) -> bool:
