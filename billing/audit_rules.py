@@ -27,6 +27,16 @@ LEGS_OF_KIND = (
     ("top_up", "prepaid_credit", 1),
     ("promotion", "promotion", -1),
     ("promotion", "prepaid_credit", 1),
+    ("refund", "prepaid_credit", -1),
+    ("refund", "payments", 1),
+    ("fee", "prepaid_credit", -1),
+    ("fee", "fees", 1),
+    ("adjustment", "adjustment", -1),
+    ("adjustment", "adjustment", 1),
+    ("adjustment", "prepaid_credit", -1),
+    ("adjustment", "prepaid_credit", 1),
+    # Of a refund that the processor would not give.
+    ("adjustment", "payments", -1),
 )
 _LEGS = ", ".join(f"('{kind}', '{account}', {sign})" for kind, account, sign in LEGS_OF_KIND)
 
@@ -40,6 +50,7 @@ GUARDS = (
     ("billing_ledgerauditfinding", "append_only"),
     ("billing_pricefact", "append_only"),
     ("billing_markup", "append_only"),
+    ("billing_invoice", "append_only"),
 )
 _GUARDS = ", ".join(f"('{table}', '{trigger}')" for table, trigger in GUARDS)
 

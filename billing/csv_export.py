@@ -2,10 +2,12 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 # https://owasp.org/www-community/attacks/CSV_Injection (checked 2026-11-21)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def csv_text(rows: Iterable[Sequence[str]]) -> str:
@@ -17,5 +19,6 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
 
 
 def safe_cell(cell: str) -> str:
-    """The cell with a quote before it if a spreadsheet would take it for a formula."""
-    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
+    """The cell with a quote before it if a spreadsheet would take it for a formula; numbers are none."""
+    is_formula = cell.startswith(FORMULA_STARTS) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell

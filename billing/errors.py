@@ -37,6 +37,26 @@ class InvalidBudget(BillingError):
     """A budget's scope, window, time zone or amount cannot be used."""
 
 
+class PaymentsOff(BillingError):
+    """This installation takes no payments."""
+
+
+class PromotionRefused(BillingError):
+    """A promotion code gives this organization nothing; unknown and foreign ones read alike."""
+
+
+class RefundTooLarge(BillingError):
+    """A refund is more than was paid, or than the credit that is left."""
+
+
+class CreditUnknown(BillingError):
+    """What is free of the credit cannot be told while Redis is away."""
+
+
+class RefillRefused(BillingError):
+    """An automatic refill cannot be switched on like this; the message says what is missing."""
+
+
 class MalformedEvent(BillingError):
     """An entry of the usage stream cannot be a usage event."""
 

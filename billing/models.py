@@ -1,13 +1,13 @@
 """Budgets, usage events and the double-entry ledger.
 
-Events are written by `billing.ingest`, transfers by `billing.ledger`, and by nobody else. The
+Events are written by `billing.ingest`, transfers by `billing.ledger`, and by nobody else. Payments
+are in `billing.payment_models`, invoices in `billing.invoice_models`. The
 tables `billing_usageevent` and `billing_usagebody` are partitioned by day (`occurred_at`); the
 ledger's tables are append-only by trigger and each transfer sums to zero by a deferred
 constraint: both stand in the migrations.
 """
 
 import uuid
-from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -17,19 +17,25 @@ from django.db.models.functions import Now
 from accounts.models import Organization
 from billing.audit_models import LedgerAudit as LedgerAudit
 from billing.audit_models import LedgerAuditFinding as LedgerAuditFinding
+from billing.columns import USD_DECIMALS as USD_DECIMALS
+from billing.columns import USD_DIGITS as USD_DIGITS
+from billing.columns import usd_field as usd_field
+from billing.invoice_models import Invoice as Invoice
+from billing.invoice_models import InvoiceCounter as InvoiceCounter
+from billing.payment_models import BillingProfile as BillingProfile
+from billing.payment_models import Payment as Payment
+from billing.payment_models import PaymentTransfer as PaymentTransfer
+from billing.payment_models import ProcessorEvent as ProcessorEvent
+from billing.payment_models import PromotionCode as PromotionCode
+from billing.payment_models import Redemption as Redemption
+from billing.payment_models import TestCharge as TestCharge
 from billing.price_rows import Markup as Markup
 from billing.price_rows import PriceCeiling as PriceCeiling
 from billing.price_rows import PriceFact as PriceFact
 
-USD_DIGITS, USD_DECIMALS = 20, 9
 # Two names of a model at a provider with their days and fingerprints (`billing.sales`).
 PRICE_VERSION_CHARACTERS = 1_024
 EVENT_SEQUENCE = "billing_usageevent_sequence"
-
-
-def usd_field(**options: Any) -> "models.DecimalField[Any, Any]":
-    """A column of US dollars, exact to the nano-dollar."""
-    return models.DecimalField(max_digits=USD_DIGITS, decimal_places=USD_DECIMALS, **options)
 
 
 class Budget(models.Model):
@@ -277,6 +283,7 @@ class LedgerAccount(models.Model):
         PROMOTION = "promotion", "Promotion"
         ADJUSTMENT = "adjustment", "Adjustment"
         PAYMENTS = "payments", "Payments received"
+        FEES = "fees", "Fees"
 
     id = models.BigAutoField(primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="ledger_accounts")
@@ -300,6 +307,7 @@ class LedgerTransfer(models.Model):
         PROMOTION = "promotion", "Promotion"
         REFUND = "refund", "Refund"
         ADJUSTMENT = "adjustment", "Adjustment"
+        FEE = "fee", "Fee"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="ledger_transfers")

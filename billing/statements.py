@@ -4,9 +4,11 @@ A statement's total is the sum over its filter, not over a page. Posting is in `
 """
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +19,8 @@ from accounts.models import Organization
 from billing.event_filters import EventFilters
 from billing.models import LedgerAccount, LedgerEntry, LedgerTransfer, UsageEvent
 from billing.money import ZERO_USD
-from billing.selectors import charged_usd, credit_granted_usd
+from billing.selectors import charged_usd as charged_ever_usd
+from billing.selectors import credit_granted_usd
 
 LINES_PER_PAGE = 50
 
@@ -91,6 +94,8 @@ class Month:
     credited_usd: Decimal
     charged_usd: Decimal
     closing_usd: Decimal
+    moved_usd: Mapping[str, Decimal]
+    """By kind of transfer, what it added to the credit; charges are negative. They sum to the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ def ledger_entries(
 def ledger_totals(organization: Organization, *, filters: LedgerFilters) -> Totals:
     """The sums of everything that passes, over all pages."""
     if filters.is_open:
-        return Totals(credit_granted_usd(organization), charged_usd(organization))
+        return Totals(credit_granted_usd(organization), charged_ever_usd(organization))
     sums = _entries(organization, filters).aggregate(charged=_CHARGED, total=Sum("amount_usd"))
     charged = -(sums["charged"] or ZERO_USD)
     return Totals((sums["total"] or ZERO_USD) + charged, charged)
@@ -132,16 +137,20 @@ def months(organization: Organization, *, zone: ZoneInfo) -> tuple[Month, ...]:
     rows = (
         _entries(organization, LedgerFilters())
         .annotate(month=TruncMonth("occurred_at", tzinfo=zone))
-        .values("month")
-        .annotate(charged=_CHARGED, total=Sum("amount_usd"))
+        .values("month", "transfer__kind")
+        .annotate(total=Sum("amount_usd"))
         .order_by("month")
     )
     statement: list[Month] = []
     opening_usd = ZERO_USD
-    for row in rows:
-        charged = -(row["charged"] or ZERO_USD)
-        closing_usd = opening_usd + row["total"]
-        statement.append(Month(row["month"], opening_usd, row["total"] + charged, charged, closing_usd))
+    for starts_at, kinds in groupby(rows, key=lambda row: row["month"]):
+        moved_usd = {row["transfer__kind"]: row["total"] for row in kinds}
+        total_usd = sum(moved_usd.values(), ZERO_USD)
+        charged_usd = -moved_usd.get(LedgerTransfer.Kind.CHARGE, ZERO_USD)
+        closing_usd = opening_usd + total_usd
+        statement.append(
+            Month(starts_at, opening_usd, total_usd + charged_usd, charged_usd, closing_usd, moved_usd)
+        )
         opening_usd = closing_usd
     return tuple(reversed(statement))
 

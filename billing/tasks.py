@@ -1,4 +1,7 @@
-"""What runs in the background: ingestion, partitions, and the nightly audit. Safe to run twice."""
+"""What runs in the background: ingestion, credit, payments, invoices, partitions, the nightly audit.
+
+Each is safe to run twice.
+"""
 
 import logging
 from datetime import UTC, datetime
@@ -7,12 +10,18 @@ from functools import cache
 import redis
 from celery import shared_task
 from django.conf import settings
+from django.utils import timezone
 
 from billing.audit_runs import is_audit_due, run_audit
 from billing.ingest import MAX_EVENTS_PER_BATCH, ingest_shard
+from billing.invoices import issue_due_documents
+from billing.low_balance import watch_balances
+from billing.open_payments import settle_open_payments
 from billing.partitions import BODIES, EVENTS, keep_days
 from billing.price_book import load_price_book
 from billing.price_services import register_shipped_prices
+from billing.processors.built_in_test import deliver_test_webhook as deliver_test_webhook
+from billing.refills import refill_credit
 from billing.usage_stream import waiting_shards
 
 PARTITION_DAYS_AHEAD = 7
@@ -31,6 +40,25 @@ def ingest_usage() -> int:
     _keep_shipped_prices()
     with _client() as client:
         return sum(_drain(client, shard) for shard in waiting_shards(client, settings.FAREBOX_SHARDS))
+
+
+@shared_task
+def watch_credit() -> None:
+    """After ingestion: refill what is due, and mail whose credit has just run low."""
+    refill_credit()
+    watch_balances()
+
+
+@shared_task
+def settle_payments() -> None:
+    """Ask the processor for what its webhooks have not told us."""
+    settle_open_payments()
+
+
+@shared_task
+def issue_invoices() -> int:
+    """Issue what is due: invoices of months that have closed, and notes on those issued before."""
+    return issue_due_documents(timezone.now())
 
 
 @shared_task

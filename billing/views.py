@@ -22,6 +22,7 @@ from billing.budgets import zone_named
 from billing.csv_export import csv_text
 from billing.ledger_address import entry_id_of, labels_of, ledger_filters_of, period_words
 from billing.models import LedgerTransfer
+from billing.money import ZERO_USD
 from billing.selectors import balance_usd
 from billing.statements import (
     LedgerFilters,
@@ -81,9 +82,11 @@ def ledger(request: HttpRequest, slug: str) -> HttpResponseBase:
 @login_required
 @require_GET
 def ledger_months(request: HttpRequest, slug: str) -> HttpResponse:
-    """The statement of each month, in the viewer's time zone."""
+    """The statement of each month, in the viewer's time zone; `?format=csv` downloads it."""
     tenant = _spend_viewer(request, slug)
     zone = zone_named(time_zone_of(request))
+    if request.GET.get("format") == "csv":
+        return _statement_csv(tenant, zone)
     lines = [_month_line(month, zone) for month in months(tenant.organization, zone=zone)]
     return render(request, "billing/months.html", {"months": lines, "as_of": timezone.now()})
 
@@ -130,7 +133,22 @@ def _month_line(month: Month, zone: ZoneInfo) -> dict[str, object]:
         "credited_usd": month.credited_usd,
         "charged_usd": month.charged_usd,
         "closing_usd": month.closing_usd,
+        "moved_usd": {kind: month.moved_usd.get(kind, ZERO_USD) for kind in LedgerTransfer.Kind.values},
     }
+
+
+def _statement_csv(tenant: Tenant, zone: ZoneInfo) -> HttpResponse:
+    """One row a month, what each kind of transfer added to the credit, charges negative."""
+    kinds = LedgerTransfer.Kind.values
+    rows = [("month", "time_zone", "opening_usd", *(f"{kind}_usd" for kind in kinds), "closing_usd")]
+    for month in months(tenant.organization, zone=zone):
+        amounts = (month.opening_usd, *(month.moved_usd.get(kind, ZERO_USD) for kind in kinds))
+        figures = (format(amount_usd, "f") for amount_usd in (*amounts, month.closing_usd))
+        rows.append((f"{month.starts_at.astimezone(zone):%Y-%m}", zone.key, *figures))
+    response = HttpResponse(csv_text(rows), content_type="text/csv; charset=utf-8")
+    slug = tenant.organization.slug
+    response["Content-Disposition"] = f'attachment; filename="statements-{slug}.csv"'
+    return response
 
 
 def _query(request: HttpRequest, **changes: str) -> str:

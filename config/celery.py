@@ -15,6 +15,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("farebox")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# Pages run in threads of their own, whose tasks must find this broker as well.
+app.set_default()
 
 
 @worker_ready.connect

@@ -58,6 +58,33 @@ class ConsoleSettings:
     starting_credit_usd: int = _setting(
         0, "Whole dollars that a new organization is given with its first key.", minimum=0, maximum=1000
     )
+    payment_processor: str = _setting(
+        "",
+        "Who takes payments. `test` pays without money and is refused in production; empty: `none` there,"
+        " `test` elsewhere.",
+        choices=("", "none", "stripe", "test"),
+    )
+    stripe_secret_key: str = field(
+        default="", repr=False, metadata={"description": "Stripe's secret or restricted API key."}
+    )
+    stripe_webhook_secret: str = field(
+        default="", repr=False, metadata={"description": "Signing secret of Stripe's webhook, `whsec_…`."}
+    )
+    stripe_api_base: str = _setting("https://api.stripe.com", "Where Stripe's API is.")
+    top_up_minimum_usd: int = _setting(5, "Least credit that is bought at once, in whole dollars.")
+    top_up_maximum_usd: int = _setting(
+        10_000, "Most credit that is bought at once, in whole dollars.", maximum=900_000
+    )
+    top_up_fee_basis_points: int = _setting(
+        0, "Fee on top of bought credit, in hundredths of a percent.", minimum=0, maximum=5_000
+    )
+    invoice_prefix: str = _setting("FB-", "What invoice numbers start with.")
+    invoice_delay_hours: int = _setting(
+        6, "Hours after a month's end until its invoice is issued, for late usage.", minimum=0, maximum=240
+    )
+    operator_name: str = _setting("Farebox", "Who issues the invoices.")
+    operator_address: str = _setting("", "Address on invoices; ` | ` between its lines.")
+    operator_tax_id: str = _setting("", "Tax id on invoices.")
     session_lifetime_days: int = _setting(7, "After this people sign in again.")
     invitation_lifetime_days: int = _setting(7, "An invitation can be accepted for this long.", maximum=30)
     operator_emails: tuple[str, ...] = _setting(

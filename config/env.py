@@ -60,6 +60,7 @@ def console_settings(environment: Mapping[str, str] = os.environ) -> ConsoleSett
         )
     if settings.mode == "production" and address.scheme != "https":
         raise WrongSetting("FAREBOX_PUBLIC_URL must be https:// unless FAREBOX_MODE is embedded or test")
+    _check_payments(settings)
     return settings
 
 
@@ -186,6 +187,18 @@ def _parse_pepper(name: str, text: str) -> bytes:
     if len(pepper) < PEPPER_MIN_BYTES:
         raise WrongSetting(f"{name} must have at least {PEPPER_MIN_BYTES} characters")
     return pepper
+
+
+def _check_payments(settings: ConsoleSettings) -> None:
+    """No processor whose webhooks anybody could sign, and none that mints credit on the internet."""
+    if settings.payment_processor == "test" and settings.mode == "production":
+        raise WrongSetting("FAREBOX_PAYMENT_PROCESSOR must be none or stripe in production, got 'test'")
+    if settings.payment_processor == "stripe":
+        for name in ("stripe_secret_key", "stripe_webhook_secret"):
+            if not getattr(settings, name).strip():
+                raise WrongSetting(f"{PREFIX}{name.upper()} must be set when payments are by stripe")
+    if settings.top_up_minimum_usd > settings.top_up_maximum_usd:
+        raise WrongSetting("FAREBOX_TOP_UP_MINIMUM_USD must be at most FAREBOX_TOP_UP_MAXIMUM_USD")
 
 
 def _check_network(network: str) -> None:

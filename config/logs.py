@@ -35,5 +35,9 @@ def logging_settings(level: str) -> dict[str, Any]:
         "formatters": {"json": {"()": "config.logs.JsonFormatter"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {"django": {"handlers": [], "level": level, "propagate": True}},
+        "loggers": {
+            "django": {"handlers": [], "level": level, "propagate": True},
+            # It tells each glyph of each invoice.
+            "fontTools": {"level": "ERROR"},
+        },
     }

@@ -5,6 +5,7 @@ The data plane answers programs and does not come through here.
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 POLICY = {
@@ -15,6 +16,9 @@ POLICY = {
     "frame-ancestors": "'none'",
     "form-action": "'self'",
 }
+# Browsers hold the way that a form's answer leads on to form-action as well.
+# https://docs.stripe.com/security/guide#content-security-policy (checked 2026-11-27)
+STRIPE_CHECKOUT = "https://checkout.stripe.com"
 # The admin's own scripts evaluate expressions in attributes and set inline styles.
 ADMIN_POLICY = {**POLICY, "script-src": "'self' 'unsafe-eval'", "style-src": "'self' 'unsafe-inline'"}
 ADMIN_PATH = "/admin/"
@@ -30,6 +34,8 @@ class BrowserPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._get_response(request)
         policy = ADMIN_POLICY if request.path.startswith(ADMIN_PATH) else POLICY
+        if settings.FAREBOX_PAYMENT_PROCESSOR == "stripe":
+            policy = {**policy, "form-action": f"'self' {STRIPE_CHECKOUT}"}
         response.headers["Content-Security-Policy"] = _render(policy)
         response.headers["Permissions-Policy"] = PERMISSIONS_POLICY
         if not request.path.startswith("/static/"):

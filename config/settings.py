@@ -26,6 +26,7 @@ FAREBOX_SHARDS = GATEWAY.shards
 FAREBOX_PUBLIC_URL = CONSOLE.public_url
 FAREBOX_SIMULATOR_URL = CONSOLE.simulator_url
 FAREBOX_STARTING_CREDIT_USD = CONSOLE.starting_credit_usd
+FAREBOX_PAYMENT_PROCESSOR = CONSOLE.payment_processor or ("none" if IS_PRODUCTION else "test")
 FAREBOX_USAGE_RETENTION_DAYS = CONSOLE.usage_retention_days
 FAREBOX_BODY_RETENTION_DAYS = CONSOLE.body_retention_days
 FAREBOX_ADMIN_IS_SERVED = CONSOLE.admin_is_served or not IS_PRODUCTION
@@ -165,6 +166,17 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=5),
         "options": {"expires": 240},
     },
+    "watch-credit": {
+        "task": "billing.tasks.watch_credit",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
+    "settle-payments": {
+        "task": "billing.tasks.settle_payments",
+        "schedule": timedelta(minutes=5),
+        "options": {"expires": 300},
+    },
+    "issue-invoices": {"task": "billing.tasks.issue_invoices", "schedule": timedelta(hours=1)},
     "keep-partitions": {"task": "billing.tasks.keep_partitions", "schedule": timedelta(hours=1)},
 }
 

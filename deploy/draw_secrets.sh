@@ -25,5 +25,9 @@ for name in postgres_password redis_password key_pepper secret_key; do
     letters | keep "$name"
 done
 head -c 32 /dev/urandom | base64 | keep master_key
+# Stripe's are the operator's to fill in; empty, as long as no payments are taken.
+for name in stripe_secret_key stripe_webhook_secret; do
+    keep "$name" < /dev/null
+done
 printf 'postgresql://farebox:%s@postgres:5432/farebox' "$(cat postgres_password)" | keep database_url
 printf 'redis://:%s@redis:6379/0' "$(cat redis_password)" | keep redis_url

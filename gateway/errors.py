@@ -22,6 +22,7 @@ UNAVAILABLE_MESSAGES = {
     "counters_rebuilding": "Counters are being restored after an outage.",
     "policies_unavailable": "Keys cannot be looked up at the moment.",
     "draining": "This server is about to stop.",
+    "hold_expired": "This server did not renew the request's hold in time, and it was settled.",
 }
 
 

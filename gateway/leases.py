@@ -30,6 +30,11 @@ expired_script = Script(
 )
 
 Reading = Callable[[], UsageRecord]
+OnReaped = Callable[[], None]
+REAPED = -1
+
+
+def _nothing() -> None: ...
 
 
 class LeaseKeeper:
@@ -40,12 +45,15 @@ class LeaseKeeper:
         self._lease_seconds = settings.hold_lease_seconds
         self._renew_seconds = settings.hold_renew_seconds
         self._shards = settings.shards
-        self._running: dict[UUID, tuple[Hold, Reading]] = {}
+        self._running: dict[UUID, tuple[Hold, Reading, OnReaped]] = {}
         self._reap_from = 0.0
 
-    def watch(self, hold: Hold, reading: Reading) -> None:
-        """Renew this hold with what `reading` gives, until `forget`."""
-        self._running[hold.request_id] = (hold, reading)
+    def watch(self, hold: Hold, reading: Reading, on_reaped: OnReaped = _nothing) -> None:
+        """Renew this hold with what `reading` gives, until `forget`.
+
+        `on_reaped` is called if it was taken for dead and settled: what it uses now is paid by nobody.
+        """
+        self._running[hold.request_id] = (hold, reading, on_reaped)
 
     def forget(self, hold: Hold) -> None:
         self._running.pop(hold.request_id, None)
@@ -68,15 +76,18 @@ class LeaseKeeper:
 
     async def renew(self) -> None:
         """Tell Redis that the running requests live, and what they have used so far."""
-        renewals = []
-        for hold, reading in self._running.values():
+        watched, renewals = list(self._running.values()), []
+        for hold, reading, _ in watched:
             prefix = shard_prefix(hold.shard)
             keys = [f"{prefix}holds", hold_key(hold.shard, hold.request_id)]
             keys.extend(check.key for check in hold.checks if check.kind == "c")
             record = hold_record(hold, reading())
             arguments: list[Argument] = [hold.request_id.hex, round(self._lease_seconds * 1000), record]
             renewals.append(renewal_script.run(self._redis, keys, arguments))
-        await asyncio.gather(*renewals)
+        answers = await asyncio.gather(*renewals)
+        for (hold, _, on_reaped), answer in zip(watched, answers, strict=True):
+            if answer == REAPED and hold.request_id in self._running:
+                on_reaped()
 
     async def reap(self) -> None:
         """Settle every hold whose lease has run out."""

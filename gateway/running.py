@@ -88,7 +88,11 @@ class RunningRequests:
         assert task is not None, "requests run in tasks"
         running = Running(trace, hold, meter, task)
         self._running[hold.request_id] = running
-        self._leases.watch(hold, lambda: recovery_event(trace, running.used()))
+        self._leases.watch(
+            hold,
+            lambda: recovery_event(trace, running.used()),
+            on_reaped=lambda: running.cut(TemporarilyUnavailable(reason="hold_expired")),
+        )
         return running
 
     def settle(self, running: Running, event: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ PAGES = (
     ("projects", "Projects", "project"),
     ("budgets", "Budgets", "budget"),
     ("ledger", "Ledger", "ledger"),
+    ("billing", "Billing", "card"),
     ("providers", "Providers", "provider"),
     ("team", "Team", "team"),
     ("settings", "Settings", "settings"),

@@ -13,7 +13,7 @@ def test_a_formula_is_opened_as_text(cell):
     assert safe_cell(cell) == "'" + cell
 
 
-@pytest.mark.parametrize("cell", ["", "fake/echo", "0.000027000", "a=1", "'quoted'"])
+@pytest.mark.parametrize("cell", ["", "fake/echo", "0.000027000", "-1.50", "-7", "a=1", "'quoted'"])
 def test_a_plain_cell_stays_as_it_is(cell):
     assert safe_cell(cell) == cell
 

@@ -5,6 +5,7 @@ of an organization must be named here, one with an object's id must have a way t
 """
 
 import logging
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -17,9 +18,12 @@ from accounts.invitations import invite_member
 from accounts.models import Invitation
 from accounts.permissions import Role
 from billing.budget_services import set_budget
-from billing.models import UsageEvent
+from billing.invoices import issue_documents
+from billing.models import Invoice, UsageEvent
 from billing.services import top_up
 from gateway.services import connect_provider, declare_model
+from tests.billing.payment_cases import pay
+from tests.billing.test_invoices import charge
 from tests.people import browser_of, teammate
 
 pytestmark = [pytest.mark.guarantee]
@@ -30,7 +34,13 @@ OPEN = {"landing"}
 # Whoever is signed in may open these: they are about that person alone.
 OWN = {"welcome", "organization_new", "profile"}
 # Whoever holds the secret of a link, or has opened it in this browser, may open these: tested below.
-BY_SECRET = {"invitation": {"token": "a-token-that-nobody-has"}, "invitation_kept": {}}
+BY_SECRET = {
+    "invitation": {"token": "a-token-that-nobody-has"},
+    "invitation_kept": {},
+    "test_checkout": {"ref": "test_pi_that-nobody-has"},
+}
+# Their senders sign what they send: tested in tests/billing/test_webhooks.py.
+SIGNED = {"payment_webhook"}
 # django-allauth's pages know people and no tenants; the admin is the operator's and tested below.
 FOREIGN_PREFIXES = ("accounts/", "admin/")
 INVITED = "canary-of-the-invited@example.com"
@@ -119,13 +129,28 @@ def ids(alice):
         "model_id": model.pk,
         "event_id": event.id,
         "transfer_id": top_up(organization=alice.organization, amount_usd=Decimal(5)),
+        "payment_id": pay(alice, "5").pk,
+        "invoice_id": _invoice(alice).pk,
     }
+
+
+def _invoice(somebody):
+    charge(somebody, "1", "2026-10-03T10:00:00")
+    issue_documents(somebody.organization, datetime(2026, 11, 2, tzinfo=UTC))
+    return Invoice.objects.get(organization=somebody.organization)
 
 
 def test_every_url_is_below_an_organization_or_named_here():
     others = {entry.name for route, entry in routes().items() if route not in tenant_routes()}
 
-    assert others - OPEN - OWN == set(BY_SECRET)
+    assert others - OPEN - OWN - SIGNED == set(BY_SECRET)
+
+
+@pytest.mark.parametrize("name", SIGNED)
+def test_an_unsigned_message_is_refused_whoever_brings_it(alice, name):
+    found = answers(alice.browser, reverse(name))
+
+    assert set(found.values()) == {400, 405}
 
 
 @pytest.mark.parametrize("name", BY_SECRET)
@@ -222,7 +247,8 @@ def test_no_page_and_no_log_line_shows_a_secret(alice, bob, ids, caplog):
         browser_of(alice.person).session.session_key,
     ]
 
-    pages = [alice.browser.get(address(route, alice, **ids)).content.decode() for route in tenant_routes()]
+    contents = [alice.browser.get(address(route, alice, **ids)).content for route in tenant_routes()]
+    pages = [content.decode(errors="replace") for content in contents]
 
     shown = [secret for secret in secrets for text in [*pages, caplog.text] if secret in text]
     assert shown == []

@@ -1,0 +1,57 @@
+"""The sweep over payments that are not finished: webhooks may be late, lost or refused.
+
+Each payment is asked for by itself; one that the processor does not answer for waits for the next sweep.
+"""
+
+import logging
+from datetime import timedelta
+
+from django.utils import timezone
+
+from billing.models import Payment
+from billing.payments import finish_unpaid, refresh_payment, save_wanted_card
+from billing.processors.base import ProcessorUnavailable
+from billing.processors.chosen import are_payments_on, chosen_processor
+from billing.refunds import ask_again
+
+MAX_PAYMENTS_PER_SWEEP = 100
+# The payer is still on the checkout's page; webhooks tell soon enough.
+LEFT_ALONE = timedelta(minutes=1)
+# A checkout lives for a day; a payment that never got one cannot be paid.
+# https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-expires_at (checked 2026-11-27)
+CHECKOUT_LIFETIME = timedelta(hours=24)
+
+logger = logging.getLogger(__name__)
+
+
+def settle_open_payments() -> int:
+    """Record how open payments stand, save cards and ask for refunds that got lost; how many payments."""
+    if not are_payments_on():
+        return 0
+    now = timezone.now()
+    ours = Payment.objects.filter(processor=chosen_processor().name)
+    open_ones = ours.filter(
+        kind=Payment.Kind.CHECKOUT, status=Payment.Status.PENDING, created_at__lt=now - LEFT_ALONE
+    )
+    found = list(open_ones.order_by("created_at")[:MAX_PAYMENTS_PER_SWEEP])
+    for payment in found:
+        _settle(payment, is_over=payment.created_at < now - CHECKOUT_LIFETIME)
+    unsaved = ours.filter(status=Payment.Status.SUCCEEDED, is_card_to_save=True)
+    for payment_id in unsaved.values_list("pk", flat=True)[:MAX_PAYMENTS_PER_SWEEP]:
+        try:
+            save_wanted_card(payment_id)
+        except ProcessorUnavailable as exc:
+            logger.warning("card not saved yet", extra={"payment": str(payment_id), "reason": str(exc)})
+    ask_again()
+    return len(found)
+
+
+def _settle(payment: Payment, *, is_over: bool) -> None:
+    if not payment.checkout_ref:
+        if is_over:
+            finish_unpaid(payment_id=payment.pk, status=Payment.Status.EXPIRED, failure="")
+        return
+    try:
+        refresh_payment(payment)
+    except ProcessorUnavailable as exc:
+        logger.warning("payment not read", extra={"payment": str(payment.pk), "reason": str(exc)})

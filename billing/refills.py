@@ -1,0 +1,156 @@
+"""Automatic refill: charge the saved card when the credit is below what its owner has set.
+
+One at a time to an organization, held by a constraint. A payment is written down before its card
+is charged; whoever finds it pending asks for it again under the same id, which charges once.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from billing.budgets import period_of
+from billing.columns import usd_field
+from billing.credit_mail import mail_refill_declined
+from billing.models import BillingProfile, LedgerAccount, Payment
+from billing.money import ZERO_USD
+from billing.payments import finish_unpaid, new_payment, order_of, record_state
+from billing.processors.base import CardDeclined, PaymentState, ProcessorUnavailable
+from billing.processors.chosen import are_payments_on, chosen_processor
+
+MAX_REFILLS_PER_SWEEP = 100
+# After the n-th decline in a row; after the last one the refill is switched off.
+PAUSES_AFTER_DECLINES = (timedelta(hours=1), timedelta(hours=6))
+DECLINES_UNTIL_OFF = len(PAUSES_AFTER_DECLINES) + 1
+
+logger = logging.getLogger(__name__)
+
+
+def refill_credit() -> int:
+    """Refill whoever is due, and go on with what an earlier run left; how many were charged."""
+    if not are_payments_on():
+        return 0
+    left_over = list(_pending().values_list("pk", flat=True)[:MAX_REFILLS_PER_SWEEP])
+    begun = [begin_refill(organization_id) for organization_id in _due(timezone.now())]
+    return sum(charge(payment_id) for payment_id in [*left_over, *filter(None, begun)])
+
+
+def begin_refill(organization_id: UUID) -> UUID | None:
+    """Write down a refill that is due; None when it is not, or another one is under way."""
+    try:
+        with transaction.atomic():
+            profile = BillingProfile.objects.select_for_update().get(pk=organization_id)
+            if not _is_due(profile, timezone.now()):
+                return None
+            payment = new_payment(
+                organization=profile.organization,
+                kind=Payment.Kind.REFILL,
+                credit_usd=profile.refill_amount_usd,
+            )
+            return payment.pk
+    except IntegrityError:
+        return None
+
+
+def charge(payment_id: UUID) -> bool:
+    """Charge a pending refill and record what comes of it; whether it was paid."""
+    payment = Payment.objects.select_related("organization").get(pk=payment_id)
+    profile = BillingProfile.objects.get(pk=payment.organization_id)
+    processor = chosen_processor()
+    if not profile.card_ref or payment.processor != processor.name or profile.processor != processor.name:
+        finish_unpaid(payment_id=payment_id, status=Payment.Status.FAILED, failure="There is no saved card.")
+        return False
+    try:
+        state = processor.charge_card(order_of(payment), card_ref=profile.card_ref)
+    except CardDeclined as exc:
+        _record_decline(payment, str(exc))
+        return False
+    except ProcessorUnavailable as exc:
+        logger.warning("refill not confirmed", extra={"payment": str(payment_id), "reason": str(exc)})
+        return False
+    return _record_paid(payment, state)
+
+
+def _due(now: datetime) -> list[UUID]:
+    """Organizations whose credit is below their refill's threshold."""
+    balance = LedgerAccount.objects.filter(
+        organization_id=OuterRef("pk"), kind=LedgerAccount.Kind.PREPAID_CREDIT
+    )
+    rows = (
+        BillingProfile.objects.filter(is_refill_on=True)
+        .filter(Q(refill_paused_until=None) | Q(refill_paused_until__lte=now))
+        .exclude(organization__payments__in=_pending())
+        .annotate(
+            balance_usd=Coalesce(Subquery(balance.values("balance_usd")), ZERO_USD, output_field=usd_field())
+        )
+        .filter(balance_usd__lt=F("refill_below_usd"), organization__is_active=True)
+    )
+    return list(rows.values_list("pk", flat=True)[:MAX_REFILLS_PER_SWEEP])
+
+
+def _is_due(profile: BillingProfile, now: datetime) -> bool:
+    """Looked at again under the lock, with the caps."""
+    is_paused = profile.refill_paused_until is not None and profile.refill_paused_until > now
+    if not profile.is_refill_on or is_paused or profile.processor != chosen_processor().name:
+        return False
+    accounts = LedgerAccount.objects.filter(
+        organization_id=profile.pk, kind=LedgerAccount.Kind.PREPAID_CREDIT
+    )
+    account = accounts.first()
+    if (account.balance_usd if account else ZERO_USD) >= profile.refill_below_usd:
+        return False
+    caps = {"day": profile.refill_most_a_day_usd, "month": profile.refill_most_a_month_usd}
+    return all(
+        _refilled_usd(profile, window, now) + profile.refill_amount_usd <= most_usd
+        for window, most_usd in caps.items()
+    )
+
+
+def _refilled_usd(profile: BillingProfile, window: str, now: datetime) -> Decimal:
+    """What refills of this day or month have added or may still add, by the organization's calendar."""
+    period = period_of(window, profile.time_zone, now)
+    refills = Payment.objects.filter(
+        organization_id=profile.pk,
+        kind=Payment.Kind.REFILL,
+        status__in=[Payment.Status.PENDING, Payment.Status.SUCCEEDED],
+        created_at__gte=period.starts_at,
+    )
+    return refills.aggregate(total=Sum("credit_usd"))["total"] or ZERO_USD
+
+
+def _pending() -> QuerySet[Payment]:
+    return Payment.objects.filter(kind=Payment.Kind.REFILL, status=Payment.Status.PENDING)
+
+
+def _record_paid(payment: Payment, state: PaymentState) -> bool:
+    record_state(payment_id=payment.pk, state=state)
+    is_paid = Payment.objects.filter(pk=payment.pk, status=Payment.Status.SUCCEEDED).exists()
+    if is_paid:
+        BillingProfile.objects.filter(pk=payment.organization_id).update(
+            refill_declines=0, refill_paused_until=None
+        )
+    return is_paid
+
+
+@transaction.atomic
+def _record_decline(payment: Payment, reason: str) -> None:
+    """End the payment, pause the refill or switch it off, and tell its owners."""
+    if not finish_unpaid(payment_id=payment.pk, status=Payment.Status.FAILED, failure=reason):
+        return
+    profile = BillingProfile.objects.select_for_update().get(pk=payment.organization_id)
+    profile.refill_declines += 1
+    is_over = profile.refill_declines >= DECLINES_UNTIL_OFF
+    if is_over:
+        profile.is_refill_on, profile.refill_paused_until = False, None
+    else:
+        pause = PAUSES_AFTER_DECLINES[profile.refill_declines - 1]
+        profile.refill_paused_until = timezone.now() + pause
+    profile.save(update_fields=["is_refill_on", "refill_declines", "refill_paused_until"])
+    transaction.on_commit(
+        lambda: mail_refill_declined(payment, reason=reason, retry_at=profile.refill_paused_until)
+    )

@@ -1,0 +1,124 @@
+"""Refunds that the operator gives: first out of the credit, then by the processor.
+
+The credit is taken in the ledger before the processor is asked, so that what goes back cannot be
+spent meanwhile. If the processor refuses, an adjustment gives it again. What the processor refunds
+on its own account (its dashboard) comes in through `billing.payments.record_state`.
+"""
+
+import logging
+import uuid
+from decimal import Decimal
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.services import bump_epoch
+from billing.amounts import cents_of
+from billing.errors import RefundTooLarge
+from billing.ledger import AccountKind, Leg, Transfer, TransferKind, post_transfers
+from billing.models import LedgerAccount, Payment, PaymentTransfer
+from billing.money import format_usd
+from billing.payments import LinkKind, Status, move
+from billing.processors.base import ProcessorUnavailable, RefundRefused
+from billing.processors.chosen import chosen_processor
+from billing.services import checked_amount
+from billing.wallet import free_credit_usd
+
+LinkStatus = PaymentTransfer.Status
+
+MAX_REFUNDS_PER_SWEEP = 50
+
+logger = logging.getLogger(__name__)
+
+
+def refund_payment(*, payment: Payment, amount_usd: Decimal, id: uuid.UUID | None = None) -> str:
+    """Give back so much of a payment; a repeated `id` gives nothing more. How it stands after that.
+
+    Never more than what was paid and not given back yet, nor than the credit that is free. Calls
+    admitted within the second that gateways take to learn of it are the operator's risk. Raises
+    InvalidAmount, RefundTooLarge, CreditUnknown.
+    """
+    refund_id = id or uuid.uuid4()
+    _take_from_credit(payment_id=payment.pk, amount_usd=amount_usd, refund_id=refund_id)
+    return ask_processor(refund_id)
+
+
+def ask_processor(refund_id: uuid.UUID) -> str:
+    """Ask for a refund that is on its way, and record what comes of it; safe to repeat."""
+    link = PaymentTransfer.objects.select_related("payment").get(pk=refund_id)
+    if link.status != LinkStatus.ASKED:
+        return link.status
+    try:
+        chosen_processor().refund(
+            refund_id=refund_id,
+            payment_ref=link.payment.processor_ref,
+            amount_cents=cents_of(-link.amount_usd),
+        )
+    except ProcessorUnavailable as exc:
+        logger.warning("refund not confirmed", extra={"refund": str(refund_id), "reason": str(exc)})
+        return LinkStatus.ASKED
+    except RefundRefused as exc:
+        _give_again(refund_id=refund_id, reason=str(exc))
+        return LinkStatus.REFUSED
+    PaymentTransfer.objects.filter(pk=refund_id, status=LinkStatus.ASKED).update(status=LinkStatus.DONE)
+    return LinkStatus.DONE
+
+
+def ask_again() -> int:
+    """Ask once more for the refunds whose answer got lost; how many there were."""
+    asked = PaymentTransfer.objects.filter(status=LinkStatus.ASKED).order_by("transfer__posted_at")
+    waiting = list(asked.values_list("pk", flat=True)[:MAX_REFUNDS_PER_SWEEP])
+    for refund_id in waiting:
+        ask_processor(refund_id)
+    return len(waiting)
+
+
+@transaction.atomic
+def _take_from_credit(*, payment_id: uuid.UUID, amount_usd: Decimal, refund_id: uuid.UUID) -> None:
+    payment = Payment.objects.select_for_update().select_related("organization").get(pk=payment_id)
+    # In the order that every poster takes them, so that two refunds do not both count the same credit.
+    accounts = LedgerAccount.objects.filter(organization=payment.organization).order_by("pk")
+    list(accounts.select_for_update())
+    if PaymentTransfer.objects.filter(pk=refund_id).exists():
+        return
+    cents_of(checked_amount(amount_usd))
+    if payment.status != Status.SUCCEEDED:
+        raise RefundTooLarge("Nothing was paid that could be given back.")
+    left_usd = payment.amount_usd - payment.refunded_usd - payment.disputed_usd
+    if amount_usd > left_usd:
+        raise RefundTooLarge(f"At most {format_usd(left_usd)} of this payment can still be given back.")
+    free_usd = free_credit_usd(payment.organization)
+    if amount_usd > free_usd:
+        raise RefundTooLarge(f"Only {format_usd(free_usd)} of the credit is left.")
+    move(
+        payment,
+        LinkKind.REFUND,
+        -amount_usd,
+        id=refund_id,
+        description="Refund of a payment",
+        status=LinkStatus.ASKED,
+    )
+
+
+@transaction.atomic
+def _give_again(*, refund_id: uuid.UUID, reason: str) -> None:
+    asked = PaymentTransfer.objects.filter(pk=refund_id, status=LinkStatus.ASKED)
+    if not asked.update(status=LinkStatus.REFUSED):
+        return
+    link = PaymentTransfer.objects.select_related("payment").get(pk=refund_id)
+    payment, amount_usd = link.payment, -link.amount_usd
+    again = uuid.uuid5(refund_id, "refused")
+    transfer = Transfer(
+        id=again,
+        organization_id=payment.organization_id,
+        kind=TransferKind.ADJUSTMENT,
+        legs=(Leg(AccountKind.PAYMENTS, -amount_usd), Leg(AccountKind.PREPAID_CREDIT, amount_usd)),
+        occurred_at=timezone.now(),
+        description=f"Refund was not possible: {reason}"[:256],
+    )
+    if post_transfers([transfer]):
+        PaymentTransfer.objects.create(
+            transfer_id=again, payment=payment, kind=LinkKind.REFUND, amount_usd=amount_usd
+        )
+        Payment.objects.filter(pk=payment.pk).update(refunded_usd=payment.refunded_usd - amount_usd)
+        bump_epoch(payment.organization_id)
