@@ -9,9 +9,13 @@ ROLLUPS_ARE_SUMS = Rule(
     SELECT organization_id,
            format('hour %%s: overview %%s requests, charge %%s, cost %%s; events %%s, %%s, %%s', hour,
                   kept.requests, kept.charge_usd, kept.cost_usd, e.requests, e.charge_usd, e.cost_usd)
-      FROM (SELECT organization_id, date_trunc('hour', occurred_at, 'UTC') AS hour, count(*) AS requests,
-                   sum(charge_usd) AS charge_usd, sum(cost_usd) AS cost_usd
-              FROM billing_usageevent
+      FROM (SELECT organization_id, date_trunc('hour', occurred_at, 'UTC') AS hour,
+                   sum(requests) AS requests, sum(charge_usd) AS charge_usd, sum(cost_usd) AS cost_usd
+              FROM (SELECT organization_id, occurred_at, sequence, 1 AS requests, charge_usd, cost_usd
+                      FROM billing_usageevent
+                    UNION ALL
+                    SELECT organization_id, occurred_at, sequence, 0, charge_usd, cost_usd
+                      FROM billing_eventadjustment) AS recorded
              WHERE sequence <= COALESCE((SELECT max(sequence) FROM analytics_rollupwatermark), 0)
                AND occurred_at >= date_trunc('day', %(since)s, 'UTC') + interval '1 day'
              GROUP BY 1, 2) e

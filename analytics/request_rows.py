@@ -1,6 +1,6 @@
 """The request log made ready for its template: its lines and its filter chips. Values only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,12 +10,14 @@ from django.urls import reverse
 
 from analytics.request_filters import NAMES, address
 from billing.event_filters import GOOD_ENDINGS
-from billing.models import UsageEvent
+from billing.models import EventAdjustment, UsageEvent
+from billing.money import ZERO_USD
 
 FIRST_SERVER_ERROR = 500
 ESTIMATED = "The provider told no usage, so we counted the tokens"
 RECOVERED = "Settled from the last reading after a process was lost"
 NO_NAME = "deleted key"
+RERATED = "Re-rated: a better price became known later"
 OWN_KEY = "Paid with your own provider key; nothing was charged"
 
 
@@ -48,7 +50,14 @@ class Chip:
     href: str
 
 
-def request_row(event: UsageEvent, *, slug: str, key_names: Mapping[str, str]) -> RequestRow:
+def request_row(
+    event: UsageEvent,
+    *,
+    slug: str,
+    key_names: Mapping[str, str],
+    corrections: Sequence[EventAdjustment] = (),
+) -> RequestRow:
+    """The event's line, with what it comes to after its corrections."""
     return RequestRow(
         id=event.id,
         href=reverse("request", args=[slug, event.id]),
@@ -61,8 +70,8 @@ def request_row(event: UsageEvent, *, slug: str, key_names: Mapping[str, str]) -
         is_stream=event.is_stream,
         prompt_tokens=prompt_tokens(event),
         completion_tokens=completion_tokens(event),
-        charge_usd=event.charge_usd,
-        mark=mark_of(event),
+        charge_usd=event.charge_usd + sum((each.charge_usd for each in corrections), ZERO_USD),
+        mark=RERATED if corrections else mark_of(event),
         first_token_ms=event.first_token_ms,
         duration_ms=event.duration_ms,
         key_name=key_names.get(str(event.key_id), NO_NAME),

@@ -4,13 +4,15 @@ Values only. The messages come from `analytics.conversation`.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from uuid import UUID
 
 from analytics import figures
-from billing.models import UsageEvent
+from billing.models import EventAdjustment, UsageEvent
 from billing.money import format_usd, nano_to_usd
 
 TOKEN_FIELDS = (
@@ -65,6 +67,16 @@ class LimitRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionRow:
+    posted_at: datetime
+    cost_usd: Decimal
+    charge_usd: Decimal
+    version: str
+    note: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRow:
     number: int
     provider: str
@@ -103,6 +115,23 @@ def cost_parts(event: UsageEvent) -> tuple[tuple[str, str], ...]:
     """The parts of the cost, exact, without those that are nothing."""
     parts = ((label, _amount(event.cost_parts.get(name))) for name, label in COST_PARTS)
     return tuple((label, format_usd(amount_usd)) for label, amount_usd in parts if amount_usd)
+
+
+def corrections(
+    adjustments: Iterable[EventAdjustment], *, href_of: Callable[[UUID], str]
+) -> tuple[CorrectionRow, ...]:
+    """What re-rating has added, in order; a correction that moved no money has no transfer to show."""
+    return tuple(
+        CorrectionRow(
+            posted_at=each.posted_at,
+            cost_usd=each.cost_usd,
+            charge_usd=each.charge_usd,
+            version=each.price_version,
+            note=each.note,
+            href=href_of(each.id) if each.transfer_id else "",
+        )
+        for each in adjustments
+    )
 
 
 def attempts(event: UsageEvent) -> tuple[AttemptRow, ...]:

@@ -1,5 +1,6 @@
 """The request log and the page of one request."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from analytics.seen import PERIOD_PARAMETERS, Seen, seen_by
 from analytics.selectors import total_of_filters, total_of_group
 from billing import selectors as billing_selectors
 from billing.models import UsageEvent
+from billing.money import ZERO_USD
 
 MAX_CHOICES = 200
 
@@ -38,11 +40,19 @@ def requests(request: HttpRequest, slug: str) -> HttpResponse:
         seen.tenant.organization, filters=filters, older=seen.parameters.get("older", "")
     )
     names = seen.names()
+    corrections = billing_selectors.adjustments_of(
+        seen.tenant.organization, [event.id for event in page.events]
+    )
     context = (
         seen.frame()
         | example()
         | {
-            "rows": [request_rows.request_row(event, slug=slug, key_names=names) for event in page.events],
+            "rows": [
+                request_rows.request_row(
+                    event, slug=slug, key_names=names, corrections=corrections.get(event.id, ())
+                )
+                for event in page.events
+            ],
             "total": _total(seen, filters),
             "chips": request_rows.chips(seen.parameters, path=seen.path, names=names),
             "filters": seen.parameters,
@@ -73,10 +83,13 @@ def request_detail(request: HttpRequest, slug: str, event_id: UUID) -> HttpRespo
     bodies = conversation.open_bodies(seen.tenant.organization, body) if may_read else None
     asked = bodies.request if bodies else None
     names = seen.names()
+    corrections = billing_selectors.adjustments_of(seen.tenant.organization, [event.id]).get(event.id, ())
     original = event.parameters.get("replay_of", "")
     context = {
         "event": event,
-        "row": request_rows.request_row(event, slug=slug, key_names=names),
+        "row": request_rows.request_row(event, slug=slug, key_names=names, corrections=corrections),
+        "corrections": request_story.corrections(corrections, href_of=_correction_href(seen)),
+        "effective_cost_usd": event.cost_usd + sum((each.cost_usd for each in corrections), ZERO_USD),
         "project_name": names.get(str(event.project_id), ""),
         "key_href": _address("key_detail", slug, event.key_id),
         "ledger_href": _address("ledger_transfer", slug, event.id) if _is_in_ledger(seen, event) else "",
@@ -129,6 +142,11 @@ def _choices(seen: Seen) -> dict[str, list[tuple[str, str]]]:
 
 def _is_in_ledger(seen: Seen, event: UsageEvent) -> bool:
     return bool(seen.ledger_path) and event.charge_usd > 0
+
+
+def _correction_href(seen: Seen) -> Callable[[UUID], str]:
+    """Where a correction's transfer is shown, to those who see the ledger."""
+    return lambda transfer_id: _address("ledger_transfer", seen.slug, transfer_id) if seen.ledger_path else ""
 
 
 def _address(name: str, *arguments: object) -> str:

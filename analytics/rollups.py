@@ -61,6 +61,24 @@ SELECT organization_id, dimension, value, date_trunc('hour', occurred_at, 'UTC')
   FROM billing_usageevent {_PLACES} WHERE {{which}} GROUP BY 1, 2, 3, 4
     ON CONFLICT (organization_id, dimension, hour, value) DO UPDATE SET {_ADDED}
 """
+# Corrections by re-rating: they are money of their event's hour and groups, and no request.
+_CORRECTIONS = """(
+    SELECT correction.organization_id, correction.occurred_at, correction.sequence,
+           correction.charge_usd, correction.cost_usd, event.project_id, event.key_id, event.model,
+           event.provider, event.tags, event.ending, event.error_code
+      FROM billing_eventadjustment correction
+      JOIN billing_usageevent event
+        ON event.id = correction.event_id AND event.occurred_at = correction.occurred_at
+) AS correction"""
+_NO_REQUESTS = ", ".join(
+    f"sum({column}) AS {column}" if column in _MONEY else f"0 AS {column}" for column in _FACTS
+)
+_ADD_CORRECTIONS = f"""
+INSERT INTO analytics_usagehour AS kept (organization_id, dimension, value, hour, {_COLUMNS})
+SELECT organization_id, dimension, value, date_trunc('hour', occurred_at, 'UTC'), {_NO_REQUESTS}
+  FROM {_CORRECTIONS} {_PLACES} WHERE {{which}} GROUP BY 1, 2, 3, 4
+    ON CONFLICT (organization_id, dimension, hour, value) DO UPDATE SET {_ADDED}
+"""
 _ADD_LATENCY = f"""
 INSERT INTO analytics_latencyhour AS kept
        (organization_id, dimension, value, hour, measure, bucket, requests)
@@ -101,6 +119,14 @@ SELECT dimension, value, slot, {_SUMS_OF_SUMS} FROM (
     UNION ALL
     SELECT dimension, value, {_SLOT.format(moment="occurred_at")}, {_SUMS_OF_EVENTS}
       FROM {_EVENTS} {_PLACES} WHERE {_WANTED} GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT dimension, value, {_SLOT.format(moment="occurred_at")}, {_NO_REQUESTS}
+      FROM {_CORRECTIONS} {_PLACES}
+     WHERE {_WANTED} AND organization_id = %(organization_id)s
+       AND occurred_at >= %(start)s AND occurred_at < %(end)s
+       AND (sequence > %(watermark)s
+            OR date_trunc('hour', occurred_at, 'UTC') = ANY(%(cut_hours)s::timestamptz[]))
+     GROUP BY 1, 2, 3
 ) AS part GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 _READ_LATENCY = f"""
@@ -229,6 +255,7 @@ def rebuild(*, since: datetime, until: datetime) -> None:
 def _add(which: str, parameters: dict[str, Any]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_ADD_USAGE.format(which=which), parameters)
+        cursor.execute(_ADD_CORRECTIONS.format(which=which), parameters)
         cursor.execute(_ADD_LATENCY.format(which=which), parameters | {"bounds_ms": list(BOUNDS_MS)})
 
 

@@ -23,6 +23,7 @@ from analytics.rollups import LatencyCell, Span, Sums, UsageCell, one_snapshot, 
 from billing.event_filters import GOOD_ENDINGS
 from billing.models import UsageEvent
 from billing.money import ZERO_USD
+from billing.selectors import adjusted_total
 
 NOTHING = Sums()
 _BEFORE_SLOT = 0
@@ -156,7 +157,9 @@ def total_of_group(
 def total_of_filters(organization: Organization, *, filters: RequestFilters) -> Sums:
     """The sums of what passes the filters, from the events themselves."""
     events = filters.apply(UsageEvent.objects.filter(organization_id=organization.pk)).order_by()
-    return Sums(**events.aggregate(**_FACTS))
+    added = adjusted_total(organization, events)
+    corrections = Sums(charge_usd=added["charge_usd"], cost_usd=added["cost_usd"])
+    return Sums(**events.aggregate(**_FACTS)) + corrections
 
 
 def _groups(cells: Iterable[UsageCell], dimension: Dimension, slot_count: int) -> tuple[Group, ...]:

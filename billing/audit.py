@@ -64,7 +64,7 @@ def audit_ledger(
             events=UsageEvent.objects.order_by().count(),
             repriced=repricing.repriced,
             not_repriced=repricing.not_repriced,
-            findings=(*findings, repricing.costs, repricing.charges),
+            findings=(*findings, repricing.costs, repricing.charges, repricing.adjustments),
         )
 
 

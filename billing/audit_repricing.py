@@ -6,16 +6,18 @@ in batches and each group is priced once.
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
 from django.db.models import Count, Min
 
 from billing.audit_findings import MAX_EXAMPLES, Difference, Finding
 from billing.errors import AuditTooSlow, UnknownPrice
-from billing.models import UsageEvent
+from billing.models import EventAdjustment, UsageEvent
 from billing.money import nano_to_usd
 from billing.price_book import PriceBook
 from billing.price_versions import PriceVersions
@@ -26,6 +28,7 @@ ROWS_PER_FETCH = 2_000
 TOO_SLOW = "The audit did not finish within its time (FAREBOX_AUDIT_TIMEOUT_SECONDS)."
 COSTS = ("L10", "Every event's cost is its usage at its price version")
 CHARGES = ("L10", "Every event's charge is its cost at its terms")
+ADJUSTED = ("L10", "Every re-rated event comes to its usage at the version of its last adjustment")
 
 _USAGE_COLUMNS = tuple(name if name == "searches" else f"{name}_tokens" for name in FIELDS)
 _SAME = ("price_version", "cost_usd", "charge_usd", "is_own_credential", *_USAGE_COLUMNS)
@@ -41,6 +44,7 @@ class Repricing:
     not_repriced: int = 0
     wrong_costs: _Wrong = field(default_factory=lambda: defaultdict(list))
     wrong_charges: _Wrong = field(default_factory=lambda: defaultdict(list))
+    wrong_adjustments: _Wrong = field(default_factory=lambda: defaultdict(list))
 
     @property
     def costs(self) -> Finding:
@@ -49,6 +53,10 @@ class Repricing:
     @property
     def charges(self) -> Finding:
         return Finding(*CHARGES, _differences(self.wrong_charges))
+
+    @property
+    def adjustments(self) -> Finding:
+        return Finding(*ADJUSTED, _differences(self.wrong_adjustments))
 
 
 def reprice(book: PriceBook, *, is_late: Callable[[], bool]) -> Repricing:
@@ -69,7 +77,52 @@ def reprice(book: PriceBook, *, is_late: Callable[[], bool]) -> Repricing:
             _note(repricing.wrong_costs, group, "cost", cost_usd)
         if group["charge_usd"] != charge_usd:
             _note(repricing.wrong_charges, group, "charge", charge_usd)
+    _check_adjusted(repricing, versions, is_late)
     return repricing
+
+
+def _check_adjusted(repricing: Repricing, versions: PriceVersions, is_late: Callable[[], bool]) -> None:
+    """Hold what re-rated events come to against the version that their last adjustment names."""
+    rows = EventAdjustment.objects.order_by("occurred_at", "event_id", "ordinal").values()
+    by_event = groupby(rows.iterator(chunk_size=ROWS_PER_FETCH), key=itemgetter("event_id"))
+    adjusted: Iterator[list[Any]] = (list(some) for _, some in by_event)
+    while batch := list(islice(adjusted, ROWS_PER_FETCH)):
+        if is_late():
+            raise AuditTooSlow(TOO_SLOW)
+        events = _events_of([adjustments[-1] for adjustments in batch])
+        for adjustments in batch:
+            event = events.get(adjustments[-1]["event_id"])
+            text = event and _adjusted_wrongly(event, adjustments, versions)
+            if text:
+                repricing.wrong_adjustments[adjustments[-1]["organization_id"]].append((1, text))
+
+
+def _events_of(adjustments: list[dict[str, Any]]) -> dict[uuid.UUID, dict[str, Any]]:
+    """The events behind these adjustments, which come in the order of time; expired ones are missing."""
+    span = adjustments[0]["occurred_at"], adjustments[-1]["occurred_at"]
+    ids = [each["event_id"] for each in adjustments]
+    rows = UsageEvent.objects.order_by().filter(occurred_at__range=span, id__in=ids)
+    return {row["id"]: row for row in rows.values("id", "request_id", *_SAME)}
+
+
+def _adjusted_wrongly(
+    event: dict[str, Any], adjustments: list[dict[str, Any]], versions: PriceVersions
+) -> str:
+    """What is wrong with what the event comes to; empty if nothing is, or nobody knows its price."""
+    version = adjustments[-1]["price_version"]
+    cost_usd = event["cost_usd"] + sum(each["cost_usd"] for each in adjustments)
+    charge_usd = event["charge_usd"] + sum(each["charge_usd"] for each in adjustments)
+    try:
+        right_usd, most_usd = _amounts_of(event | {"price_version": version}, versions)
+    except UnknownPrice:
+        return ""
+    # Less may be charged than the terms say: what was forgiven stays so.
+    if most_usd is not None and cost_usd == right_usd and 0 <= charge_usd <= most_usd:
+        return ""
+    return (
+        f"request {event['request_id']}: cost {cost_usd}, charge {charge_usd};"
+        f" {version} gives {right_usd} and {most_usd}"
+    )
 
 
 def _groups() -> Any:

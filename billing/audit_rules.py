@@ -33,10 +33,14 @@ LEGS_OF_KIND = (
     ("fee", "fees", 1),
     ("adjustment", "adjustment", -1),
     ("adjustment", "adjustment", 1),
-    ("adjustment", "prepaid_credit", -1),
-    ("adjustment", "prepaid_credit", 1),
     # Of a refund that the processor would not give.
     ("adjustment", "payments", -1),
+    # Re-rating moves both ways: a better price may be higher or lower.
+    *(
+        ("adjustment", account, sign)
+        for account in ("prepaid_credit", "platform_revenue", "provider_cost", "provider_payable")
+        for sign in (-1, 1)
+    ),
 )
 _LEGS = ", ".join(f"('{kind}', '{account}', {sign})" for kind, account, sign in LEGS_OF_KIND)
 
@@ -51,6 +55,7 @@ GUARDS = (
     ("billing_pricefact", "append_only"),
     ("billing_markup", "append_only"),
     ("billing_invoice", "append_only"),
+    ("billing_eventadjustment", "append_only"),
 )
 _GUARDS = ", ".join(f"('{table}', '{trigger}')" for table, trigger in GUARDS)
 
@@ -168,6 +173,30 @@ EVENT_RULES = (
                       GROUP BY t.id) l ON l.id = e.id
          WHERE (e.charge_usd, e.owed_usd, e.organization_id)
                IS DISTINCT FROM (l.charge_usd, l.owed_usd, l.organization_id)
+        """,
+    ),
+    Rule(
+        "L5",
+        "Every adjustment of an event is in the ledger as it says; none where an own key paid",
+        """
+        SELECT a.organization_id,
+               format('adjustment %%s: charge %%s, ledger %%s; owed to the provider %%s, ledger %%s', a.id,
+                      a.charge_usd, l.charge_usd, a.cost_usd, l.owed_usd)
+          FROM billing_eventadjustment a
+          LEFT JOIN (SELECT t.id, t.organization_id, t.occurred_at,
+                            sum(CASE a.kind WHEN 'prepaid_credit' THEN -n.amount_usd ELSE 0 END)
+                                AS charge_usd,
+                            sum(CASE a.kind WHEN 'provider_payable' THEN n.amount_usd ELSE 0 END)
+                                AS owed_usd
+                       FROM billing_ledgertransfer t
+                       LEFT JOIN billing_ledgerentry n ON n.transfer_id = t.id
+                       LEFT JOIN billing_ledgeraccount a ON a.id = n.account_id
+                      WHERE t.kind = 'adjustment'
+                      GROUP BY t.id) l ON l.id = a.transfer_id AND l.id = a.id
+         WHERE (a.transfer_id IS NULL AND a.charge_usd <> 0)
+            OR (a.transfer_id IS NOT NULL
+                AND (l.organization_id, l.occurred_at, l.charge_usd, l.owed_usd)
+                    IS DISTINCT FROM (a.organization_id, a.occurred_at, a.charge_usd, a.cost_usd))
         """,
     ),
     Rule(

@@ -25,6 +25,10 @@ class InvalidPrice(BillingError):
         self.field = field
 
 
+class RerateConflict(BillingError):
+    """Two re-ratings posted the same events at once; the later one has posted nothing of its batch."""
+
+
 class InvalidAmount(BillingError):
     """An amount of money is of the wrong sign, too fine or too large."""
 

@@ -19,6 +19,7 @@ def ledger_filters_of(parameters: Mapping[str, str], zone: ZoneInfo) -> LedgerFi
         start=start,
         end=end,
         kind=kind if kind in LedgerTransfer.Kind.values else "",
+        known_at=_moment(parameters.get("known_at", ""), zone),
         events=filters_of(parameters),
     )
 
@@ -37,6 +38,13 @@ def period_words(filters: LedgerFilters, zone: ZoneInfo) -> str:
     )
     words = " ".join(["from", start] * bool(start) + ["until", end] * bool(end))
     return f"{words} ({zone.key})"
+
+
+def known_words(filters: LedgerFilters, zone: ZoneInfo) -> str:
+    """Since when nothing is counted that was posted later; empty for the ledger as it stands now."""
+    if filters.known_at is None:
+        return ""
+    return f"{filters.known_at.astimezone(zone):%d %b %Y %H:%M:%S} ({zone.key})"
 
 
 def labels_of(filters: LedgerFilters) -> list[str]:

@@ -15,6 +15,8 @@ from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import Organization
+from billing.adjustment_rows import EVENT_SEQUENCE, PRICE_VERSION_CHARACTERS
+from billing.adjustment_rows import EventAdjustment as EventAdjustment
 from billing.audit_models import LedgerAudit as LedgerAudit
 from billing.audit_models import LedgerAuditFinding as LedgerAuditFinding
 from billing.columns import USD_DECIMALS as USD_DECIMALS
@@ -32,10 +34,6 @@ from billing.payment_models import TestCharge as TestCharge
 from billing.price_rows import Markup as Markup
 from billing.price_rows import PriceCeiling as PriceCeiling
 from billing.price_rows import PriceFact as PriceFact
-
-# Two names of a model at a provider with their days and fingerprints (`billing.sales`).
-PRICE_VERSION_CHARACTERS = 1_024
-EVENT_SEQUENCE = "billing_usageevent_sequence"
 
 
 class Budget(models.Model):

@@ -4,18 +4,18 @@ Callers come through `accounts.tenancy`; every query here is bound to the organi
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection
-from django.db.models import Max, Q, QuerySet, Sum
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery, Sum
 
 from accounts.models import Organization
 from billing.event_filters import EventFilters
 from billing.event_store import INGEST_LOCK_ID
-from billing.models import Budget, LedgerAccount, UsageBody, UsageEvent
+from billing.models import Budget, EventAdjustment, LedgerAccount, UsageBody, UsageEvent
 from billing.money import ZERO_USD
 
 EVENTS_PER_PAGE = 50
@@ -57,9 +57,15 @@ def budgets_of(organization: Organization) -> QuerySet[Budget]:
 
 
 def spend_by_key(organization: Organization, *, since: datetime) -> Mapping[uuid.UUID, Decimal]:
-    """What each key was charged since a moment; keys without events are missing."""
-    rows = UsageEvent.objects.filter(organization_id=organization.pk, occurred_at__gte=since)
-    return dict(rows.order_by().values_list("key_id").annotate(Sum("charge_usd")))
+    """What each key was charged since a moment, corrections included; keys without events are missing."""
+    return _spend_by("key_id", organization, Q(occurred_at__gte=since))
+
+
+def spend_by_project(
+    organization: Organization, *, start: datetime, end: datetime
+) -> Mapping[uuid.UUID, Decimal]:
+    """What each project was charged in a span, corrections included; those without events are missing."""
+    return _spend_by("project_id", organization, Q(occurred_at__gte=start, occurred_at__lt=end))
 
 
 def events(
@@ -72,11 +78,35 @@ def events(
     return EventPage(page, _mark(page[-1]) if len(found) > limit else "")
 
 
-def events_total(organization: Organization, *, filters: EventFilters) -> Mapping[str, Decimal]:
-    """The sums over all pages: `charge_usd` and `cost_usd`."""
-    rows = filters.apply(UsageEvent.objects.filter(organization_id=organization.pk))
+def adjustments_of(
+    organization: Organization, event_ids: Iterable[uuid.UUID]
+) -> Mapping[uuid.UUID, tuple[EventAdjustment, ...]]:
+    """The corrections of these events, in order; events without any are missing."""
+    found: dict[uuid.UUID, tuple[EventAdjustment, ...]] = {}
+    rows = EventAdjustment.objects.filter(organization_id=organization.pk, event_id__in=list(event_ids))
+    for row in rows.order_by("event_id", "ordinal"):
+        found[row.event_id] = (*found.get(row.event_id, ()), row)
+    return found
+
+
+def adjusted_total(
+    organization: Organization, events: "QuerySet[UsageEvent] | None" = None
+) -> Mapping[str, Decimal]:
+    """What re-rating has added to these events of the organization, or to all: `charge_usd`, `cost_usd`."""
+    rows = EventAdjustment.objects.filter(organization_id=organization.pk)
+    if events is not None:
+        same = events.order_by().filter(id=OuterRef("event_id"), occurred_at=OuterRef("occurred_at"))
+        rows = rows.filter(Exists(same.values("id")))
     sums = rows.order_by().aggregate(charge_usd=Sum("charge_usd"), cost_usd=Sum("cost_usd"))
     return {name: amount_usd or ZERO_USD for name, amount_usd in sums.items()}
+
+
+def events_total(organization: Organization, *, filters: EventFilters) -> Mapping[str, Decimal]:
+    """The sums over all pages, corrections included: `charge_usd` and `cost_usd`."""
+    rows = filters.apply(UsageEvent.objects.filter(organization_id=organization.pk))
+    sums = rows.order_by().aggregate(charge_usd=Sum("charge_usd"), cost_usd=Sum("cost_usd"))
+    added = adjusted_total(organization, rows)
+    return {name: (amount_usd or ZERO_USD) + added[name] for name, amount_usd in sums.items()}
 
 
 def event(organization: Organization, event_id: uuid.UUID) -> UsageEvent | None:
@@ -100,6 +130,19 @@ def highest_ingested_sequence() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [INGEST_LOCK_ID])
     return UsageEvent.objects.order_by().aggregate(highest=Max("sequence"))["highest"] or 0
+
+
+def _spend_by(column: str, organization: Organization, span: Q) -> Mapping[uuid.UUID, Decimal]:
+    of_organization = Q(organization_id=organization.pk) & span
+    events = UsageEvent.objects.filter(of_organization).order_by()
+    spend: dict[uuid.UUID, Decimal] = dict(events.values_list(column).annotate(Sum("charge_usd")))
+    event = UsageEvent.objects.filter(id=OuterRef("event_id"), occurred_at=OuterRef("occurred_at"))
+    corrections = EventAdjustment.objects.filter(of_organization).order_by()
+    grouped = corrections.annotate(place=Subquery(event.values(column)[:1])).values_list("place")
+    for place, charge_usd in grouped.annotate(Sum("charge_usd")):
+        if place in spend:
+            spend[place] += charge_usd
+    return spend
 
 
 def _prepaid(organization: Organization) -> LedgerAccount | None:

@@ -17,23 +17,29 @@ from django.db.models.functions import TruncMonth
 
 from accounts.models import Organization
 from billing.event_filters import EventFilters
-from billing.models import LedgerAccount, LedgerEntry, LedgerTransfer, UsageEvent
+from billing.models import EventAdjustment, LedgerAccount, LedgerEntry, LedgerTransfer, UsageEvent
 from billing.money import ZERO_USD
+from billing.selectors import adjusted_total, credit_granted_usd
 from billing.selectors import charged_usd as charged_ever_usd
-from billing.selectors import credit_granted_usd
 
 LINES_PER_PAGE = 50
 
-_CHARGED = Sum("amount_usd", filter=Q(transfer__kind=LedgerTransfer.Kind.CHARGE))
+# Usage is what requests were charged, and what re-rating has made of that since.
+_OF_USAGE = Q(transfer__kind=LedgerTransfer.Kind.CHARGE) | Q(transfer__event_adjustment__isnull=False)
+_CHARGED = Sum("amount_usd", filter=_OF_USAGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerFilters:
-    """None or empty leaves a field open. `events` keeps the charges of the events that pass it."""
+    """None or empty leaves a field open. `events` keeps the usage of the events that pass it.
+
+    `known_at` is the statement as it stood then: what was posted later is left out.
+    """
 
     start: datetime | None = None
     end: datetime | None = None
     kind: str = ""
+    known_at: datetime | None = None
     events: EventFilters | None = None
 
     @property
@@ -100,11 +106,12 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class TransferDetail:
-    """A transfer with all its legs, and the request behind it if it is a charge."""
+    """A transfer with all its legs, and the request behind it if it is one's charge or correction."""
 
     transfer: LedgerTransfer
     legs: tuple[LedgerEntry, ...]
     event: UsageEvent | None
+    adjustment: EventAdjustment | None = None
 
 
 def ledger_entries(
@@ -126,27 +133,34 @@ def ledger_entries(
 def ledger_totals(organization: Organization, *, filters: LedgerFilters) -> Totals:
     """The sums of everything that passes, over all pages."""
     if filters.is_open:
-        return Totals(credit_granted_usd(organization), charged_ever_usd(organization))
+        # A correction moves the balance and not what charges have taken, so here it moves both.
+        added_usd = adjusted_total(organization)["charge_usd"]
+        return Totals(
+            credit_granted_usd(organization) + added_usd, charged_ever_usd(organization) + added_usd
+        )
     sums = _entries(organization, filters).aggregate(charged=_CHARGED, total=Sum("amount_usd"))
     charged = -(sums["charged"] or ZERO_USD)
     return Totals((sums["total"] or ZERO_USD) + charged, charged)
 
 
-def months(organization: Organization, *, zone: ZoneInfo) -> tuple[Month, ...]:
-    """The statement of every month that has entries, latest first."""
+def months(
+    organization: Organization, *, zone: ZoneInfo, known_at: datetime | None = None
+) -> tuple[Month, ...]:
+    """The statement of every month that has entries, latest first, as it stood at `known_at`, else now."""
     rows = (
-        _entries(organization, LedgerFilters())
+        _entries(organization, LedgerFilters(known_at=known_at))
         .annotate(month=TruncMonth("occurred_at", tzinfo=zone))
         .values("month", "transfer__kind")
-        .annotate(total=Sum("amount_usd"))
+        .annotate(total=Sum("amount_usd"), charged=_CHARGED)
         .order_by("month")
     )
     statement: list[Month] = []
     opening_usd = ZERO_USD
     for starts_at, kinds in groupby(rows, key=lambda row: row["month"]):
-        moved_usd = {row["transfer__kind"]: row["total"] for row in kinds}
+        of_month = list(kinds)
+        moved_usd = {row["transfer__kind"]: row["total"] for row in of_month}
         total_usd = sum(moved_usd.values(), ZERO_USD)
-        charged_usd = -moved_usd.get(LedgerTransfer.Kind.CHARGE, ZERO_USD)
+        charged_usd = -sum((row["charged"] or ZERO_USD for row in of_month), ZERO_USD)
         closing_usd = opening_usd + total_usd
         statement.append(
             Month(starts_at, opening_usd, total_usd + charged_usd, charged_usd, closing_usd, moved_usd)
@@ -161,11 +175,13 @@ def transfer_detail(organization: Organization, transfer_id: uuid.UUID) -> Trans
     if transfer is None:
         return None
     legs = tuple(transfer.entries.select_related("account").order_by("pk"))
-    events = UsageEvent.objects.filter(organization_id=organization.pk, id=transfer_id)
+    adjustment = EventAdjustment.objects.filter(transfer=transfer).first()
     is_charge = transfer.kind == LedgerTransfer.Kind.CHARGE
-    return TransferDetail(
-        transfer, legs, events.filter(occurred_at=transfer.occurred_at).first() if is_charge else None
-    )
+    if adjustment is None and not is_charge:
+        return TransferDetail(transfer, legs, None)
+    event_id = adjustment.event_id if adjustment else transfer.pk
+    events = UsageEvent.objects.filter(organization_id=organization.pk, id=event_id)
+    return TransferDetail(transfer, legs, events.filter(occurred_at=transfer.occurred_at).first(), adjustment)
 
 
 def _entries(organization: Organization, filters: LedgerFilters) -> QuerySet[LedgerEntry]:
@@ -179,11 +195,16 @@ def _entries(organization: Organization, filters: LedgerFilters) -> QuerySet[Led
         rows = rows.filter(occurred_at__gte=filters.start)
     if filters.end:
         rows = rows.filter(occurred_at__lt=filters.end)
-    if filters.kind:
+    if filters.known_at:
+        rows = rows.filter(transfer__posted_at__lte=filters.known_at)
+    if filters.kind == LedgerTransfer.Kind.CHARGE:
+        rows = rows.filter(_OF_USAGE)
+    elif filters.kind:
         rows = rows.filter(transfer__kind=filters.kind)
     if filters.events and not filters.events.is_open:
         passing = filters.events.apply(UsageEvent.objects.filter(organization_id=organization.pk))
-        rows = rows.filter(transfer__in=passing.order_by().values("id"))
+        ids = passing.order_by().values("id")
+        rows = rows.filter(Q(transfer__in=ids) | Q(transfer__event_adjustment__event_id__in=ids))
     return rows
 
 

@@ -1,6 +1,6 @@
 """The ledger's pages: entries, one transfer, the statement by month and the CSV of a filter."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ from accounts.tenancy import Tenant, tenant_of
 from billing.audit_runs import latest_verdict
 from billing.budgets import zone_named
 from billing.csv_export import csv_text
-from billing.ledger_address import entry_id_of, labels_of, ledger_filters_of, period_words
+from billing.ledger_address import entry_id_of, known_words, labels_of, ledger_filters_of, period_words
 from billing.models import LedgerTransfer
 from billing.money import ZERO_USD
 from billing.selectors import balance_usd
@@ -63,6 +63,7 @@ def ledger(request: HttpRequest, slug: str) -> HttpResponseBase:
         "lines": page.lines,
         "totals": ledger_totals(tenant.organization, filters=filters),
         "period_words": period_words(filters, zone),
+        "known_words": known_words(filters, zone),
         "balance_usd": balance_usd(tenant.organization),
         "as_of": timezone.now(),
         "verdict": latest_verdict(tenant.organization, now=timezone.now()),
@@ -85,10 +86,13 @@ def ledger_months(request: HttpRequest, slug: str) -> HttpResponse:
     """The statement of each month, in the viewer's time zone; `?format=csv` downloads it."""
     tenant = _spend_viewer(request, slug)
     zone = zone_named(time_zone_of(request))
+    filters = ledger_filters_of(request.GET, zone)
+    found = months(tenant.organization, zone=zone, known_at=filters.known_at)
     if request.GET.get("format") == "csv":
-        return _statement_csv(tenant, zone)
-    lines = [_month_line(month, zone) for month in months(tenant.organization, zone=zone)]
-    return render(request, "billing/months.html", {"months": lines, "as_of": timezone.now()})
+        return _statement_csv(tenant, found, zone)
+    lines = [_month_line(month, zone) for month in found]
+    frame = {"months": lines, "as_of": timezone.now(), "known_words": known_words(filters, zone)}
+    return render(request, "billing/months.html", frame)
 
 
 @login_required
@@ -107,6 +111,7 @@ def ledger_transfer(request: HttpRequest, slug: str, transfer_id: UUID) -> HttpR
             "kind_label": detail.transfer.get_kind_display(),
             "legs": detail.legs,
             "event": detail.event,
+            "adjustment": detail.adjustment,
         },
     )
 
@@ -137,11 +142,11 @@ def _month_line(month: Month, zone: ZoneInfo) -> dict[str, object]:
     }
 
 
-def _statement_csv(tenant: Tenant, zone: ZoneInfo) -> HttpResponse:
+def _statement_csv(tenant: Tenant, statement: Sequence[Month], zone: ZoneInfo) -> HttpResponse:
     """One row a month, what each kind of transfer added to the credit, charges negative."""
     kinds = LedgerTransfer.Kind.values
     rows = [("month", "time_zone", "opening_usd", *(f"{kind}_usd" for kind in kinds), "closing_usd")]
-    for month in months(tenant.organization, zone=zone):
+    for month in statement:
         amounts = (month.opening_usd, *(month.moved_usd.get(kind, ZERO_USD) for kind in kinds))
         figures = (format(amount_usd, "f") for amount_usd in (*amounts, month.closing_usd))
         rows.append((f"{month.starts_at.astimezone(zone):%Y-%m}", zone.key, *figures))

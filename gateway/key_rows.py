@@ -19,7 +19,7 @@ from billing.budgets import first_instant, zone_named
 from billing.event_filters import GOOD_ENDINGS, EventFilters
 from billing.models import UsageEvent
 from billing.money import ZERO_USD
-from billing.selectors import spend_by_key
+from billing.selectors import adjusted_total, spend_by_key
 from gateway.budget_bars import Bar, bars_of_keys
 
 SHOWN_DAYS = 30
@@ -135,16 +135,16 @@ def limits_text(limits: Limits) -> str:
 
 def usage_of_key(organization: Organization, key: ApiKey, *, days: RecentDays) -> KeyUsage:
     """The key's charges, requests and failed requests of these days."""
-    events = UsageEvent.objects.filter(organization_id=organization.pk)
-    sums = (
-        EventFilters(start=days.start, end=days.as_of, key_id=key.pk)
-        .apply(events)
-        .aggregate(
-            spend_usd=Sum("charge_usd"),
-            requests=Count("*"),
-            errors=Count("id", filter=~Q(ending__in=GOOD_ENDINGS)),
-        )
+    events = EventFilters(start=days.start, end=days.as_of, key_id=key.pk).apply(
+        UsageEvent.objects.filter(organization_id=organization.pk)
     )
+    sums = events.aggregate(
+        spend_usd=Sum("charge_usd"),
+        requests=Count("*"),
+        errors=Count("id", filter=~Q(ending__in=GOOD_ENDINGS)),
+    )
+    added = adjusted_total(organization, events)
     query = {"key": str(key.pk), "from": days.start.isoformat(), "to": days.as_of.isoformat()}
     href = f"{reverse('requests', args=[organization.slug])}?{urlencode(query)}"
-    return KeyUsage(sums["spend_usd"] or ZERO_USD, sums["requests"], sums["errors"], href)
+    spend_usd = (sums["spend_usd"] or ZERO_USD) + added["charge_usd"]
+    return KeyUsage(spend_usd, sums["requests"], sums["errors"], href)

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,12 +17,12 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.context import time_zone_of
 from accounts.errors import AccountsRefusal
-from accounts.models import Organization
 from accounts.permissions import Action
 from accounts.tenancy import Tenant, tenant_of
 from billing.errors import BillingError
-from billing.models import Budget, UsageEvent
+from billing.models import Budget
 from billing.money import ZERO_USD
+from billing.selectors import spend_by_project
 from gateway import limit_services
 from gateway.budget_bars import Bar, bars_of
 from gateway.key_rows import RecentDays, limits_text, recent_days
@@ -122,7 +121,7 @@ def _rows(tenant: Tenant, days: RecentDays) -> list[ProjectRow]:
     found = list(tenant.projects())
     if tenant.may(Action.VIEW_SPEND):
         bars = bars_of(organization, Budget.Scope.PROJECT, [each.pk for each in found], now=days.as_of)
-        spend = _spend_by_project(organization, days.start, days.as_of)
+        spend = spend_by_project(organization, start=days.start, end=days.as_of)
     place = reverse("requests", args=[organization.slug])
     span = {"from": days.start.isoformat(), "to": days.as_of.isoformat()}
     return [
@@ -138,10 +137,3 @@ def _rows(tenant: Tenant, days: RecentDays) -> list[ProjectRow]:
         )
         for project in found
     ]
-
-
-def _spend_by_project(organization: Organization, start: datetime, end: datetime) -> Mapping[UUID, Decimal]:
-    events = UsageEvent.objects.filter(
-        organization_id=organization.pk, occurred_at__gte=start, occurred_at__lt=end
-    )
-    return dict(events.order_by().values_list("project_id").annotate(spend_usd=Sum("charge_usd")))

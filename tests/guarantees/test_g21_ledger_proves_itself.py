@@ -43,6 +43,7 @@ SUMS = "L1  Each organization's balances sum to zero, and so does the whole ledg
 BALANCE = "L2  Every account's balance is the sum of its entries"
 CHAIN = "L2  Every entry's balance follows from the one before it"
 ONCE = "L5  Every event's charge and cost are in the ledger once, and only those"
+CORRECTED = "L5  Every adjustment of an event is in the ledger as it says; none where an own key paid"
 ASKED = "L7  Nothing is charged for a request that no provider was asked for"
 GUARDED = "L9  The triggers that refuse changes and unbalanced transfers stand and are enabled"
 OWN_IS_FREE = "L10 Nothing is charged or costs less than zero, nor is an own credential charged"
@@ -51,6 +52,7 @@ CHARGED = "L10 Every event's charge is its cost at its terms"
 OVERVIEW = "L15 Every hour of the overview is the sum of its events"
 DIRECTION = "L17 Money moves only between the accounts of its kind, and in its direction"
 BELONGS = "L20 Every entry belongs to its transfer: one moment, one organization"
+RERATED = "L10 Every re-rated event comes to its usage at the version of its last adjustment"
 TENANT = "L20 Every event belongs to the organization of its key and project"
 FREE = "L23 A refused request has used, cost and charged nothing"
 STORED_ONCE = "L24 Every event is stored once"
@@ -85,6 +87,13 @@ TAMPERINGS = {
     "what an account was charged is wrong": (
         "UPDATE billing_ledgeraccount SET charged_usd = 0 WHERE id = {account}",
         {BALANCE},
+    ),
+    "an adjustment was never posted": (
+        "INSERT INTO billing_eventadjustment (id, event_id, occurred_at, organization_id, ordinal,"
+        " price_version, cost_usd, charge_usd, note)"
+        " SELECT '{other}', id, occurred_at, organization_id, 1, price_version, 1, 1, ''"
+        " FROM billing_usageevent WHERE id = '{transfer}'",
+        {CORRECTED, RERATED},
     ),
     "a charge has no event": ("DELETE FROM billing_usageevent WHERE id = '{transfer}'", {ONCE}),
     "an event has no charge": (
@@ -262,7 +271,7 @@ def test_every_rule_has_an_alteration_that_breaks_it() -> None:
     of_credit = {title for _, titles in CREDIT_TAMPERINGS.values() for title in titles}
     known = {f"{rule.number:<4}{rule.title}" for rule in rules() if rule not in CREDIT_RULES}
 
-    assert broken == known | {PRICED, CHARGED}
+    assert broken == known | {PRICED, CHARGED, RERATED}
     assert of_credit == {rule.title for rule in CREDIT_RULES}
 
 
