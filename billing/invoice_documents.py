@@ -166,11 +166,11 @@ def _put_table(
     pdf.set_font(SANS, "", TEXT_PT)
     pdf.set_draw_color(*LINE_GREY)
     with pdf.table(
-        rows,
+        rows[:-1],
         col_widths=widths,
         text_align=align,
         line_height=LINE_MM + 1,
         borders_layout=TableBordersLayout.HORIZONTAL_LINES,
         headings_style=FontFace(emphasis="BOLD"),
-    ):
-        pass
+    ) as table:
+        table.row(rows[-1], style=FontFace(emphasis="BOLD"))

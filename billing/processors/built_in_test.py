@@ -113,8 +113,8 @@ class TestProcessor:
         charge = TestCharge.objects.filter(pk=payment_ref, is_card_kept=True).first()
         if charge is None or not charge.card:
             return None
-        label = f"Test card that {TestCard(charge.card).label[0].lower()}{TestCard(charge.card).label[1:]}"
-        return SavedCard(CUSTOMER, f"test_card_is_{charge.card}", label[:64])
+        label = f"Test card ({charge.card.replace('_', ' ')})"
+        return SavedCard(CUSTOMER, f"test_card_is_{charge.card}", label)
 
     def forget_card(self, card_ref: str) -> None:
         """Nothing is kept of it."""
@@ -178,16 +178,16 @@ def tell_of(kind: str, charge: TestCharge) -> None:
 
 def _hand_over(body: str) -> None:
     """Without a broker the webhook is lost, as it may be with any processor."""
+    url = f"{settings.FAREBOX_PUBLIC_URL}{reverse('payment_webhook')}"
     try:
-        deliver_test_webhook.delay(body)
+        deliver_test_webhook.delay(url, body)
     except OperationalError:
         logger.warning("test webhook not handed over")
 
 
 @shared_task(name="billing.tasks.deliver_test_webhook", bind=True, max_retries=DELIVERY_TRIES)
-def deliver_test_webhook(task: Any, body: str) -> None:
+def deliver_test_webhook(task: Any, url: str, body: str) -> None:
     """Send one webhook to our own door, signed; again in a while if nobody took it."""
-    url = f"{settings.FAREBOX_PUBLIC_URL}{reverse('payment_webhook')}"
     headers = {SIGNATURE_HEADER: signature_of(body.encode()), "content-type": "application/json"}
     try:
         httpx.post(url, content=body, headers=headers, timeout=DELIVERY_TIMEOUT_SECONDS).raise_for_status()

@@ -9,14 +9,14 @@ from django.utils import timezone
 
 from billing.audit import audit_ledger
 from billing.invoices import issue_documents
-from billing.ledger import AccountKind, Leg, TransferKind
+from billing.ledger import TransferKind
 from billing.models import Invoice
 from billing.price_book import load_price_book
 from billing.promotions import create_promotion_code, redeem_promotion_code
 from billing.refunds import refund_payment
 from billing.services import adjust_credit
 from tests.billing.payment_cases import dispute_event, pay, tell
-from tests.billing.test_invoices import credit, post
+from tests.billing.test_invoices import credit, fee
 
 SAYS = "A payment's transfers are what it says: paid once, given back never more than that"
 MOVED = "What a payment or a promotion code says it moved is what the ledger moved"
@@ -70,8 +70,7 @@ def before(alice):
     redeem_promotion_code(organization=alice.organization, person=None, code="AUDIT")
     for amount in ("-1", "0.5"):
         adjust_credit(organization=alice.organization, amount_usd=Decimal(amount), description="Correction")
-    legs = (Leg(AccountKind.PREPAID_CREDIT, Decimal(-2)), Leg(AccountKind.FEES, Decimal(2)))
-    post(alice, TransferKind.FEE, legs, "2026-10-03T10:00:00", "Fee")
+    fee(alice, "2", "2026-10-03T10:00:00")
     issue_documents(alice.organization, NOVEMBER)
     credit(alice, "1", "2026-10-25T00:00:00", TransferKind.ADJUSTMENT, "adjustment")
     issue_documents(alice.organization, NOVEMBER)

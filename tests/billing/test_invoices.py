@@ -11,7 +11,7 @@ from django.db.utils import IntegrityError
 from django.urls import reverse
 
 from billing.invoices import issue_documents, issue_due_documents
-from billing.ledger import Transfer, TransferKind, charge_legs, credit_legs, post_transfers
+from billing.ledger import AccountKind, Leg, Transfer, TransferKind, charge_legs, credit_legs, post_transfers
 from billing.models import Invoice, InvoiceCounter, LedgerAccount
 from billing.profiles import set_invoice_head
 from tests.people import founder
@@ -38,6 +38,12 @@ def post(somebody, kind, legs, moment, description):
 def charge(somebody, amount, moment, description="openai/gpt-5"):
     legs = charge_legs(charge_usd=Decimal(amount), cost_usd=Decimal(0))
     post(somebody, TransferKind.CHARGE, legs, moment, description)
+
+
+def fee(somebody, amount, moment):
+    """What is billed without a request, so that it may be committed without an event."""
+    legs = (Leg(AccountKind.PREPAID_CREDIT, -Decimal(amount)), Leg(AccountKind.FEES, Decimal(amount)))
+    post(somebody, TransferKind.FEE, legs, moment, "Fee of payment")
 
 
 def credit(somebody, amount, moment, kind=TransferKind.TOP_UP, source="payments"):
@@ -253,7 +259,7 @@ def test_what_is_set_later_stands_on_later_invoices_alone(october):
 
 def test_racing_workers_issue_one_invoice(committed, django_db_setup):
     somebody = founder("invoice-race@example.com", organization_name="Invoice race")
-    charge(somebody, "1", "2026-10-03T10:00:00")
+    fee(somebody, "1", "2026-10-03T10:00:00")
 
     def race():
         try:

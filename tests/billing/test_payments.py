@@ -131,7 +131,7 @@ def test_a_card_is_saved_only_when_the_payer_wants_it(alice):
 
     payment = pay(alice, "10", is_card_to_save="on")
 
-    assert profile_of(alice.organization).card_label == "Test card that pays at once"
+    assert profile_of(alice.organization).card_label == "Test card (good)"
     assert payment.is_card_to_save is False
 
 
