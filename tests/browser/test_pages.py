@@ -12,8 +12,11 @@ from django.utils import timezone
 from playwright.async_api import Page, expect
 
 from billing.budget_services import BudgetTerms, create_budget
+from billing.invoices import issue_documents
 from billing.ledger import Transfer, TransferKind, charge_legs, post_transfers
-from billing.models import Budget, UsageEvent
+from billing.models import Budget, Invoice, Payment, UsageEvent
+from tests.billing.payment_cases import pay
+from tests.billing.test_invoices import fee
 from tests.browser.conftest import NARROW, WIDE, Open
 from tests.house import Process, Team, apart, chat
 
@@ -46,6 +49,10 @@ PAGES_OF_MEMBERS = {
     "providers": "/o/{slug}/providers/",
     "ledger": "/o/{slug}/ledger/",
     "months": "/o/{slug}/ledger/months/",
+    "billing": "/o/{slug}/billing/",
+    "payment": "/o/{slug}/billing/payments/{payment}/",
+    "invoices": "/o/{slug}/billing/invoices/",
+    "invoice": "/o/{slug}/billing/invoices/{invoice}/",
     "team": "/o/{slug}/team/",
     "settings": "/o/{slug}/settings/",
     "profile": "/profile/",
@@ -96,6 +103,14 @@ def busy(team: Team) -> Team:
     return team
 
 
+def _paid_and_invoiced(team: Team) -> tuple[Payment, Invoice]:
+    """A payment with a fee to show, and the invoice of a month that has closed."""
+    payment = pay(team.somebody, "25", is_card_to_save="on")
+    fee(team.somebody, "1.25", "2026-10-03T10:00:00")
+    issue_documents(team.organization, timezone.now())
+    return payment, Invoice.objects.get(organization=team.organization)
+
+
 def _charge(event: UsageEvent) -> Transfer:
     return Transfer(
         id=event.id,
@@ -115,9 +130,10 @@ async def test_every_page_is_accessible_and_never_wider_than_the_window(
     event = await apart(UsageEvent.objects.filter(organization_id=busy.organization.pk).first)
     key = busy.somebody.key_row.pk
     budget = await apart(_watched_budget, busy)
+    payment, invoice = await apart(_paid_and_invoiced, busy)
+    ids = {"event": event.id, "key": key, "budget": budget.pk, "payment": payment.pk, "invoice": invoice.pk}
     addresses = {
-        name: path.format(slug=busy.organization.slug, event=event.id, key=key, budget=budget.pk)
-        for name, path in PAGES_OF_MEMBERS.items()
+        name: path.format(slug=busy.organization.slug, **ids) for name, path in PAGES_OF_MEMBERS.items()
     }
     stranger = await open_page(viewport=viewport, color_scheme=theme)
     member = await open_page(busy, viewport=viewport, color_scheme=theme)
