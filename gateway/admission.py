@@ -151,7 +151,7 @@ class Admission:
                 elif need.wallet_nano:
                     yield self._budget(prefix, scope, rule, need.wallet_nano)
         if policy.label_scopes:
-            labels = Labels(event["tags"], event["end_user"], targets)
+            labels = Labels(event.get("tags", ()), event.get("end_user", ""), targets)
             for scope in policy.label_scopes:
                 for subject in bound_subjects(scope, scope.budgets[0], labels):
                     yield self._budget(prefix, scope, scope.budgets[0], need.budget_nano, subject)
@@ -226,7 +226,12 @@ def wallet_of(policy: Policy) -> MoneyCounter:
 def hold_record(hold: Hold, event: UsageRecord) -> bytes:
     """What Redis keeps beside a hold, so that anyone can settle it: its checks and its event so far."""
     checks = [astuple(check) for check in hold.checks]
-    return orjson.dumps({"checks": checks, "event": {**event, "would_refuse": hold.would_refuse}})
+    return orjson.dumps({"checks": checks, "event": observed(hold, event)})
+
+
+def observed(hold: Hold, event: UsageRecord) -> UsageRecord:
+    """The event with the observe-only budgets that do not cover it, if there are any."""
+    return {**event, "would_refuse": hold.would_refuse} if hold.would_refuse else event
 
 
 def _hold(shard: int, request_id: UUID, need: Need, checks: tuple[Check, ...]) -> Hold:
@@ -251,7 +256,6 @@ def _held_money(check: Check, rule: BudgetRule) -> HeldCheck:
         int(check.arguments[1]),
         is_wallet=rule.is_wallet,
         limit_nano=NO_LIMIT_NANO if rule.is_observed else rule.amount_nano,
-        counter=check.counter,
         family=family,
     )
 

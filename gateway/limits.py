@@ -72,8 +72,8 @@ class Check(Struct, frozen=True):
 class HeldCheck(Struct, frozen=True):
     """What settlement must give back: `amount` is nano-dollars, tokens or nothing, by `kind`.
 
-    `interval_us` is the time for one token, or one bucket of a rolling window. `counter` is the name of
-    a money counter; that of a model family counts only if a model of the `family` answered.
+    `interval_us` is the time for one token, or one bucket of a rolling window. The counter of a model
+    family counts only if a model of the `family` answered.
     """
 
     kind: str
@@ -82,7 +82,6 @@ class HeldCheck(Struct, frozen=True):
     amount: int
     is_wallet: bool = False
     limit_nano: int = 0
-    counter: str = ""
     family: str = ""
     is_counted: bool = True
 
@@ -132,7 +131,7 @@ class Hold(Struct, frozen=True):
     @property
     def counters(self) -> tuple[str, ...]:
         """The names of the money counters that it holds something in."""
-        return tuple(check.counter for check in self.checks if check.counter)
+        return tuple(check.key.rpartition("money:")[2] for check in self.checks if check.kind in ("b", "w"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from billing.families import is_of_family
-from gateway.admission import hold_key
+from gateway.admission import hold_key, observed
 from gateway.claims import Keepsake
 from gateway.limits import HeldCheck, Hold, UsageRecord
 from gateway.policy import shard_prefix
@@ -140,8 +140,7 @@ def usage_stream(shard: int) -> str:
 
 def settlement_of(hold: Hold, event: UsageRecord, keepsake: Keepsake | None = None) -> Settlement:
     """How a hold ends with this event, and what is kept of the answer."""
-    event = {**event, "would_refuse": hold.would_refuse}
-    return _settlement(hold.request_id, hold.shard, hold.checks, event, keepsake)
+    return _settlement(hold.request_id, hold.shard, hold.checks, observed(hold, event), keepsake)
 
 
 def settlement_of_record(shard: int, request_id: UUID, record: bytes) -> Settlement:
@@ -176,10 +175,8 @@ def _settlement(
     # An own provider key is charged less than its cost or nothing, and its cost counts towards budgets.
     charge_nano = event["charge_nano"]
     counted_nano = max(charge_nano, event["cost_nano"]) if event.get("own") else charge_nano
-    if checks is not None:
+    if checks is not None and any(check.family for check in checks):
         checks = tuple(_as_served(check, event) for check in checks)
-        counters = [check.counter for check in checks if check.counter and check.is_counted]
-        event = {**event, "budgets": counters}
     return Settlement(
         request_id=request_id,
         shard=shard,
@@ -196,7 +193,9 @@ def _as_served(check: HeldCheck, event: UsageRecord) -> HeldCheck:
     """The check of a model family counts only what a model of the family answered."""
     if not check.family:
         return check
-    is_counted = is_of_family(check.family, provider=event["provider"], model=event["model"])
+    is_counted = is_of_family(
+        check.family, provider=event.get("provider", ""), model=event.get("model", "")
+    )
     return replace(check, is_counted=is_counted)
 
 

@@ -58,7 +58,6 @@ def event_of(somebody: Somebody, **changes: Any) -> dict[str, Any]:
         "session_id": "session-1",
         "agent": "agent-1",
         "source": "python",
-        "budgets": [],
         "request_body": None,
         "response_body": None,
     }

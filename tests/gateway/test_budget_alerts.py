@@ -4,12 +4,10 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -23,6 +21,7 @@ from gateway.alert_delivery import deliver_due
 from gateway.alert_models import AlertDelivery, BudgetAlert
 from gateway.alert_services import remove_webhook, set_webhook
 from gateway.budget_alerts import raise_alerts
+from tests.gateway.receiver import Receiver
 from tests.gateway.spending import spend
 from tests.people import Somebody, teammate
 
@@ -46,36 +45,11 @@ def percents() -> list[int]:
     return sorted(BudgetAlert.objects.values_list("percent", flat=True))
 
 
-class Receiver:
-    """A server that a webhook is posted to; `status` is what it answers."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[dict[str, str], bytes]] = []
-        self.status = 204
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                receiver.requests.append(({k.lower(): v for k, v in self.headers.items()}, body))
-                self.send_response(receiver.status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *arguments: Any) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/alerts"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     yield receiver
-    receiver.server.shutdown()
-    receiver.server.server_close()
+    receiver.close()
 
 
 def test_each_percentage_is_told_once_and_the_highest_of_those_at_once(alice: Somebody) -> None:
