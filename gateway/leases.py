@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 REAPED_PER_ROUND = 200
 
 renewal_script = Script(files("gateway").joinpath("renewal.lua").read_text())
+restore_script = Script(files("gateway").joinpath("restore.lua").read_text())
 expired_script = Script(
     "local t = redis.call('TIME') return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', "
     "t[1] * 1000 + math.floor(t[2] / 1000), 'LIMIT', 0, ARGV[1])"
@@ -31,10 +32,15 @@ expired_script = Script(
 
 Reading = Callable[[], UsageRecord]
 OnReaped = Callable[[], None]
-REAPED = -1
+OnTop = Callable[[], tuple[int, int]]
+LOST, REAPED = 0, -1
 
 
 def _nothing() -> None: ...
+
+
+def _nothing_on_top() -> tuple[int, int]:
+    return 0, 0
 
 
 class LeaseKeeper:
@@ -45,15 +51,22 @@ class LeaseKeeper:
         self._lease_seconds = settings.hold_lease_seconds
         self._renew_seconds = settings.hold_renew_seconds
         self._shards = settings.shards
-        self._running: dict[UUID, tuple[Hold, Reading, OnReaped]] = {}
+        self._running: dict[UUID, tuple[Hold, Reading, OnReaped, OnTop]] = {}
         self._reap_from = 0.0
 
-    def watch(self, hold: Hold, reading: Reading, on_reaped: OnReaped = _nothing) -> None:
+    def watch(
+        self,
+        hold: Hold,
+        reading: Reading,
+        on_reaped: OnReaped = _nothing,
+        on_top: OnTop = _nothing_on_top,
+    ) -> None:
         """Renew this hold with what `reading` gives, until `forget`.
 
         `on_reaped` is called if it was taken for dead and settled: what it uses now is paid by nobody.
+        `on_top` is what it came to hold since, in budgets and in the wallet, should Redis lose it.
         """
-        self._running[hold.request_id] = (hold, reading, on_reaped)
+        self._running[hold.request_id] = (hold, reading, on_reaped, on_top)
 
     def forget(self, hold: Hold) -> None:
         self._running.pop(hold.request_id, None)
@@ -75,9 +88,9 @@ class LeaseKeeper:
                 self._reap_from = loop.time() + self._lease_seconds
 
     async def renew(self) -> None:
-        """Tell Redis that the running requests live, and what they have used so far."""
+        """Tell Redis that the running requests live, what they have used so far, and what it has lost."""
         watched, renewals = list(self._running.values()), []
-        for hold, reading, _ in watched:
+        for hold, reading, _, _ in watched:
             prefix = shard_prefix(hold.shard)
             keys = [f"{prefix}holds", hold_key(hold.shard, hold.request_id)]
             keys.extend(check.key for check in hold.checks if check.kind == "c")
@@ -85,9 +98,29 @@ class LeaseKeeper:
             arguments: list[Argument] = [hold.request_id.hex, round(self._lease_seconds * 1000), record]
             renewals.append(renewal_script.run(self._redis, keys, arguments))
         answers = await asyncio.gather(*renewals)
-        for (hold, _, on_reaped), answer in zip(watched, answers, strict=True):
+        for (hold, _, on_reaped, _), answer in zip(watched, answers, strict=True):
             if answer == REAPED and hold.request_id in self._running:
                 on_reaped()
+        lost = [
+            hold.request_id for (hold, *_), answer in zip(watched, answers, strict=True) if answer == LOST
+        ]
+        await asyncio.gather(*(self._restore(request_id) for request_id in lost))
+
+    async def _restore(self, request_id: UUID) -> None:
+        """Hold again what Redis has lost with its memory."""
+        if request_id not in self._running:
+            return
+        hold, reading, _, on_top = self._running[request_id]
+        prefix = shard_prefix(hold.shard)
+        keys = [f"{prefix}holds", hold_key(hold.shard, request_id)]
+        lease_ms = round(self._lease_seconds * 1000)
+        arguments: list[Argument] = [request_id.hex, lease_ms, hold_record(hold, reading()), *on_top()]
+        for check in hold.checks:
+            if check.kind != "t":
+                keys.append(check.key)
+                arguments += [check.kind, check.amount, int(check.is_wallet)]
+        if await restore_script.run(self._redis, keys, arguments):
+            logger.warning("hold restored", extra={"request": request_id.hex, "shard": hold.shard})
 
     async def reap(self) -> None:
         """Settle every hold whose lease has run out."""

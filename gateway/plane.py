@@ -70,7 +70,10 @@ class Plane:
         self.running = RunningRequests(self.settler, self.leases, on_end=self.metrics.count)
         self._transport = PooledTransport(_transport_limits(settings))
         self.rebuilder = Rebuilder(
-            self.redis, self.policies, timeout_seconds=settings.policy_load_timeout_seconds
+            self.redis,
+            self.policies,
+            timeout_seconds=settings.policy_load_timeout_seconds,
+            hold_renew_seconds=settings.hold_renew_seconds,
         )
         self.completions = Completions(
             limits=ParseLimits(depth=settings.json_depth_limit, choices=settings.choices_limit),

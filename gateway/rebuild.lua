@@ -1,12 +1,18 @@
 -- Rebuild: set up a money counter that Redis has lost, from the ledger and the stream.
 --
 -- KEYS  1 the counter   2 the shard's usage stream   3 when this shard's memory began
+--       4 whether nothing had been spent in this shard when it began
 -- ARGV  1 nano-dollars that the ledger knows (0 for a rolling window)   2 last stream id that the ledger holds
 --       3 the organization   4 scope: "wallet", "organization", "project", "key", "tag", "end_user", "model"
 --       5 its id, tag, end user or, for a model family, a Lua pattern (with a slash: for provider/model)
 --       6 the period's start as events write moments (empty: none)   7 time to live (ms, 0 = for ever)
---       8 length of a bucket of a rolling window (ms; 0: a period), then bucket and nano-dollars in turn
--- Gives 1 when it was set up, 0 when somebody else was first, -1 when the ledger must be read again.
+--       8 length of a bucket of a rolling window (ms; 0: a period)   9 time that running requests have to
+--       restore their holds (ms), then bucket and nano-dollars in turn
+-- Gives 1 when it was set up, 0 when somebody else was first, -1 when the ledger must be read again,
+--       and -2 less the milliseconds to wait while holds are restored.
+--
+-- A memory that is younger than the ledger is that of a Redis which has lost what it knew. Running
+-- requests restore their holds (gateway/restore.lua) before anybody is admitted beside them.
 --
 -- Events behind the ledger's cursor are read here, in the same step, so that none is missed or
 -- counted twice. One that has been ingested and deleted since the ledger was read would be
@@ -40,6 +46,14 @@ local function is_counted(event)
 end
 
 if redis.call('HEXISTS', KEYS[1], 's') == 1 then return 0 end
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('SET', KEYS[3], string.format('%.0f', now_ms), 'NX')
+local age_ms = now_ms - tonumber(redis.call('GET', KEYS[3]))
+if age_ms >= 0 and age_ms < tonumber(ARGV[9]) and redis.call('EXISTS', KEYS[4]) == 0 then
+  if ARGV[2] ~= '0-0' then return -2 - (tonumber(ARGV[9]) - age_ms) end
+  redis.call('SET', KEYS[4], 1)
+end
 if redis.call('EXISTS', KEYS[2]) == 1 then
   local facts = redis.call('XINFO', 'STREAM', KEYS[2])
   for i = 1, #facts, 2 do
@@ -48,7 +62,7 @@ if redis.call('EXISTS', KEYS[2]) == 1 then
 end
 
 local spent, buckets = tonumber(ARGV[1]), {}
-for i = 9, #ARGV, 2 do buckets[ARGV[i]] = tonumber(ARGV[i + 1]) end
+for i = 10, #ARGV, 2 do buckets[ARGV[i]] = tonumber(ARGV[i + 1]) end
 for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '(' .. ARGV[2], '+')) do
   local event = cjson.decode(entry[2][2])
   if is_counted(event) then

@@ -24,6 +24,7 @@ from gateway.settlement import usage_stream
 
 # Ingestion moves on about once a second, so the second reading is nearly always in time.
 MAX_READINGS = 20
+HOLDS_MISSING = -2
 
 rebuild_script = Script(files("gateway").joinpath("rebuild.lua").read_text())
 
@@ -31,10 +32,19 @@ rebuild_script = Script(files("gateway").joinpath("rebuild.lua").read_text())
 class Rebuilder:
     """Sets lost counters up again, each once however many requests wait for it."""
 
-    def __init__(self, redis: RedisPipeline, policies: PolicyStore, *, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        redis: RedisPipeline,
+        policies: PolicyStore,
+        *,
+        timeout_seconds: float,
+        hold_renew_seconds: float,
+    ) -> None:
         self._redis = redis
         self._policies = policies
         self._timeout_seconds = timeout_seconds
+        # Within two rounds every process has noticed that its holds are gone.
+        self._restore_ms = round(hold_renew_seconds * 2000)
         self._under_way: dict[str, asyncio.Task[None]] = {}
 
     async def rebuild(self, counter: MoneyCounter) -> None:
@@ -57,16 +67,19 @@ class Rebuilder:
     async def _rebuild(self, counter: MoneyCounter) -> None:
         try:
             for _ in range(MAX_READINGS):
-                if await self._set_up(counter, await self._ledger_knows(counter)):
+                answer = await self._set_up(counter, await self._ledger_knows(counter))
+                if answer >= 0:
                     return
+                if answer <= HOLDS_MISSING:
+                    await asyncio.sleep((HOLDS_MISSING - answer) / 1000)
         except (psycopg.Error, PoolTimeout, RedisAway) as exc:
             raise _unavailable() from exc
         raise _unavailable()
 
-    async def _set_up(self, counter: MoneyCounter, known: Counted) -> bool:
-        """Whether the counter stands; False when ingestion went on since the ledger was read."""
+    async def _set_up(self, counter: MoneyCounter, known: Counted) -> int:
+        """What rebuild.lua says: below zero the counter does not stand yet."""
         prefix = shard_prefix(counter.policy.shard)
-        keys = [counter.key, usage_stream(counter.policy.shard), f"{prefix}since"]
+        keys = [counter.key, usage_stream(counter.policy.shard), f"{prefix}since", f"{prefix}whole"]
         is_rolling = counter.rule.is_rolling
         starts_at = counter.period.starts_at if counter.period and not is_rolling else None
         arguments: list[Argument] = [
@@ -77,11 +90,12 @@ class Rebuilder:
             starts_at.isoformat() if starts_at else "",
             counter.life_ms,
             bucket_seconds(counter.rule.window) * 1000 if is_rolling else 0,
+            self._restore_ms,
         ]
         for bucket, amount_nano in known.buckets:
             arguments += [bucket, amount_nano]
         answer: int = await rebuild_script.run(self._redis, keys, arguments)
-        return answer >= 0
+        return answer
 
     async def _ledger_knows(self, counter: MoneyCounter) -> Counted:
         query, parameters = _statement(counter)

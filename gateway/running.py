@@ -47,6 +47,12 @@ class Running:
         meter = self.meter
         return self.trace.uncovered_nano(meter.reading() if meter.has_report else meter.count())
 
+    def held_on_top(self) -> tuple[int, int]:
+        """What was added to the hold since admission, in each budget and in the wallet."""
+        need = self.trace.need or self.hold.need
+        more_nano = need.budget_nano - self.hold.need.budget_nano
+        return more_nano, 0 if self.trace.is_own_credential else more_nano
+
     def cut(self, error: GatewayError) -> None:
         """End this request now, for this reason."""
         if self.cut_by is None and not self.is_settled:
@@ -92,6 +98,7 @@ class RunningRequests:
             hold,
             lambda: recovery_event(trace, running.used()),
             on_reaped=lambda: running.cut(TemporarilyUnavailable(reason="hold_expired")),
+            on_top=running.held_on_top,
         )
         return running
 

@@ -64,13 +64,16 @@ for i = 1, checks do
     redis.call('ZREM', key, ARGV[1])
   elseif redis.call('EXISTS', key) == 1 then
     local spent = tonumber(ARGV[at + 3])
+    -- One that was lost and not rebuilt yet has nothing but what is held; the stream tells what was spent.
+    local is_whole = redis.call('HEXISTS', key, 's') == 1
     if record then
       local held = tonumber(ARGV[at + 2]) + (ARGV[at + 4] == '1' and extra_wallet or extra_budgets)
-      redis.call('HINCRBY', key, 'h', string.format('%.0f', 0 - held))
+      local still_held = redis.call('HINCRBY', key, 'h', string.format('%.0f', 0 - held))
+      if not is_whole and still_held == 0 then redis.call('DEL', key) end
       spent = math.min(spent, held)
     end
-    redis.call('HINCRBY', key, 's', string.format('%.0f', spent))
-    if kind == 'w' and spent > 0 then
+    if is_whole then redis.call('HINCRBY', key, 's', string.format('%.0f', spent)) end
+    if is_whole and kind == 'w' and spent > 0 then
       -- It counts from now on, when it ends: until now it was held.
       local bucket = math.floor(now_us / (ARGV[at + 4] * 1000))
       redis.call('HINCRBY', key, bucket, string.format('%.0f', spent))

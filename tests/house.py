@@ -45,7 +45,8 @@ STOP_SECONDS = 15
 WAIT_SECONDS = 30.0
 
 # Two cores run everything at once here: a call to Redis may take longer than in production.
-PATIENT = {"FAREBOX_REDIS_CALL_TIMEOUT_MS": "5000"}
+# A Redis that begins with nothing while the ledger has something waits for two renewals.
+PATIENT = {"FAREBOX_REDIS_CALL_TIMEOUT_MS": "5000", "FAREBOX_HOLD_RENEW_SECONDS": "0.5"}
 
 
 @dataclass
