@@ -52,4 +52,4 @@ class Claim:
 
     def noted(self, event: dict[str, Any]) -> dict[str, Any]:
         """The usage event, with the key that the client sent."""
-        return {**event, "parameters": {**event["parameters"], "idempotency_key": self.key}}
+        return {**event, "parameters": {**event.get("parameters", {}), "idempotency_key": self.key}}

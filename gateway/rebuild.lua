@@ -28,8 +28,11 @@ local function is_later(left, right)
   return tonumber(left_number) > tonumber(right_number)
 end
 
+-- Ids may be written with hyphens or without; they are compared without.
+local function id_of(event, name) return (string.gsub(event[name] or '', '-', '')) end
+
 local function is_counted(event)
-  if event['organization'] ~= organization or event['at'] < since then return false end
+  if id_of(event, 'organization') ~= organization or event['at'] < since then return false end
   if scope == 'wallet' or scope == 'organization' then return true end
   if scope == 'tag' then
     for _, tag in ipairs(event['tags'] or {}) do
@@ -42,7 +45,8 @@ local function is_counted(event)
     if string.find(subject, '/', 1, true) then name = (event['provider'] or '') .. '/' .. name end
     return string.find(name, subject) ~= nil
   end
-  return event[scope] == subject
+  if scope == 'end_user' then return event['end_user'] == subject end
+  return id_of(event, scope) == subject
 end
 
 if redis.call('HEXISTS', KEYS[1], 's') == 1 then return 0 end

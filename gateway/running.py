@@ -115,7 +115,7 @@ class RunningRequests:
         if reservation := running.hold.reservation:
             charge_nano, cost_nano = event["charge_nano"], event["cost_nano"]
             reservation.end(counted_nano=max(charge_nano, cost_nano), charge_nano=charge_nano)
-            event = {**event, "parameters": {**event["parameters"], "let_through": "redis_away"}}
+            event = {**event, "parameters": {**event.get("parameters", {}), "let_through": "redis_away"}}
         self._settler.hand_over(settlement_of(running.hold, event, keepsake))
         self._on_end(event)
 
@@ -128,7 +128,7 @@ class RunningRequests:
     def replay(self, trace: Trace, notes: dict[str, str]) -> None:
         """Record a request that got an earlier one's answer: it costs nothing and holds nothing."""
         event = trace.event(status=200, ending="replayed")
-        self._record(trace, {**event, "parameters": {**event["parameters"], **notes}})
+        self._record(trace, {**event, "parameters": {**event.get("parameters", {}), **notes}})
 
     def _record(self, trace: Trace, event: dict[str, Any]) -> None:
         assert trace.policy is not None, "only an identified request has an event"

@@ -93,7 +93,7 @@ def recorded_tokens(team: Team) -> int:
         records = [client.get(f"{_prefix(team)}hold:{member}") or b"" for member in members]
     for record in records:
         if team.organization.pk.hex.encode() in record:
-            return int(orjson.loads(record)["event"]["usage"]["output"])
+            return int(orjson.loads(record)["event"]["usage"].get("output", 0))
     return 0
 
 
