@@ -25,19 +25,8 @@ from billing.models import (
     PromotionCode,
 )
 from billing.promotions import checked_code, create_promotion_code, withdraw_promotion_code
-
-
-class ReadOnly:
-    """For admin classes: rows are looked at, not made, changed or deleted."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+from billing.read_only_admin import ReadOnly
+from billing.reconciliation_admin import ProviderDayAdmin as ProviderDayAdmin
 
 
 class LedgerEntryInline(ReadOnly, TabularInline):  # type: ignore[misc]  # unfold has no types

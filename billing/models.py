@@ -34,6 +34,9 @@ from billing.payment_models import TestCharge as TestCharge
 from billing.price_rows import Markup as Markup
 from billing.price_rows import PriceCeiling as PriceCeiling
 from billing.price_rows import PriceFact as PriceFact
+from billing.reconciliation_models import ProviderDay as ProviderDay
+from billing.reconciliation_models import ProviderStatement as ProviderStatement
+from billing.reconciliation_models import ProviderStatementLine as ProviderStatementLine
 
 
 class Budget(models.Model):

@@ -2,3 +2,5 @@
 
 # One hash of whole numbers by name.
 FIGURES_KEY = "fb:operator:figures"
+# Before a provider's name: its latest day's drift, in millionths of our cost.
+DRIFT_PREFIX = "drift_ppm:"

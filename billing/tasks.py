@@ -21,6 +21,7 @@ from billing.partitions import BODIES, EVENTS, keep_days
 from billing.price_book import load_price_book
 from billing.price_services import register_shipped_prices
 from billing.processors.built_in_test import deliver_test_webhook as deliver_test_webhook
+from billing.reconciliation.alerting import match_recent_days
 from billing.refills import refill_credit
 from billing.usage_stream import waiting_shards
 
@@ -90,6 +91,12 @@ def _keep_shipped_prices() -> None:
     kept = register_shipped_prices(book=load_price_book())
     if kept:
         logger.info("shipped prices kept", extra={"count": kept})
+
+
+@shared_task
+def match_providers() -> int:
+    """Match the latest days of all providers again; gives how many."""
+    return len(match_recent_days(now=datetime.now(UTC)))
 
 
 def _drain(client: "redis.Redis", shard: int) -> int:

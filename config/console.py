@@ -96,6 +96,13 @@ class ConsoleSettings:
     audit_timeout_seconds: float = _setting(
         3000.0, "An audit that takes longer is given up and reported.", minimum=1, maximum=3500
     )
+    reconciliation_drift_percent: float = _setting(
+        0.5, "A provider's bill of a day that is further from our cost than this is told to the operator."
+    )
+    bill_fetch_hours: int = _setting(6, "Hours between two fetches of a provider's bill.", maximum=48)
+    reconciliation_days: int = _setting(
+        7, "Days back that are fetched and matched again every night.", maximum=31
+    )
 
     webhook_timeout_seconds: float = _setting(
         10.0, "A receiver of alerts that does not answer in this time is tried again.", minimum=1, maximum=30

@@ -138,7 +138,10 @@ CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_TIMEZONE = "UTC"
 # A worker takes both unless it is told otherwise; audits can have one of their own (-Q audit).
 CELERY_TASK_QUEUES = {name: {"exchange": name, "routing_key": name} for name in ("celery", "audit")}
-CELERY_TASK_ROUTES = {"billing.tasks.prove_ledger": {"queue": "audit"}}
+CELERY_TASK_ROUTES = {
+    task: {"queue": "audit"}
+    for task in ("billing.tasks.prove_ledger", "billing.tasks.match_providers", "gateway.tasks.fetch_bills")
+}
 # A tick that found no worker in time is dropped: the next one does its work.
 CELERY_BEAT_SCHEDULE = {
     "ingest-usage": {
@@ -177,6 +180,16 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 300},
     },
     "issue-invoices": {"task": "billing.tasks.issue_invoices", "schedule": timedelta(hours=1)},
+    "fetch-bills": {
+        "task": "gateway.tasks.fetch_bills",
+        "schedule": timedelta(minutes=10),
+        "options": {"expires": 540},
+    },
+    "match-providers": {
+        "task": "billing.tasks.match_providers",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3000},
+    },
     "keep-partitions": {"task": "billing.tasks.keep_partitions", "schedule": timedelta(hours=1)},
 }
 

@@ -14,6 +14,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from gateway import services
+from gateway.bill_admin import BillSourceAdmin as BillSourceAdmin
 from gateway.connection_rules import WrongConnection, checked_declaration
 from gateway.models import MAX_BASE_URL_CHARACTERS, MAX_MODEL_CHARACTERS, CustomModel, ProviderConnection
 

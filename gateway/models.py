@@ -1,4 +1,4 @@
-"""Provider connections and declared models: how a provider is reached, and with whose credential.
+"""Provider connections, declared models, bill sources: how a provider is reached, with whose credential.
 
 A connection without an organization is the operator's and serves everyone. Secrets are sealed
 by `accounts.vault`; every write is a function in `gateway.services`.
@@ -128,3 +128,31 @@ class CustomModel(models.Model):
 
     def __str__(self) -> str:
         return self.model
+
+
+class BillSource(models.Model):
+    """Where a provider tells the operator's own costs and usage, and the admin key that it takes."""
+
+    class Dialect(models.TextChoices):
+        OPENAI = "openai", "OpenAI: organization costs and usage"
+        ANTHROPIC = "anthropic", "Anthropic: cost and usage reports"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    provider = models.SlugField(
+        max_length=MAX_PROVIDER_CHARACTERS, unique=True, help_text="The provider's name in model strings."
+    )
+    dialect = models.CharField(max_length=16, choices=Dialect.choices)
+    base_url = models.CharField(max_length=MAX_BASE_URL_CHARACTERS)
+    encrypted_admin_key = models.BinaryField(editable=False)
+    admin_key_tail = models.CharField(max_length=4, blank=True, editable=False)
+    is_active = models.BooleanField(default=True)
+    fetched_at = models.DateTimeField(null=True, editable=False, help_text="When it was last asked.")
+    failure = models.CharField(
+        max_length=512, blank=True, editable=False, help_text="Why the last fetch failed; empty: it did not."
+    )
+
+    class Meta:
+        ordering = ["provider"]
+
+    def __str__(self) -> str:
+        return self.provider

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
 
+from gateway.simulator.bill import REPORTS, Report, account_of
 from gateway.simulator.chat import (
     FailureCounts,
     check_key,
@@ -101,6 +103,8 @@ class Simulator:
             return script_models()
         if method == "GET" and path == "/healthz":
             return plain_script(b'{"status":"ok"}')
+        if method == "GET" and (report := _report_of(path)):
+            return plain_script(self._report(report, scope))
         if method == "GET" and path == _INVOICE_PATH:
             return _json(self._statement(scope))
         if method == "GET" and path.startswith(f"{_INVOICE_PATH}/"):
@@ -122,11 +126,23 @@ class Simulator:
             client_request_id=query.get("client_request_id", [""])[-1],
         )
 
+    def _report(self, report: Report, scope: Scope) -> bytes:
+        """A page of the bill; Anthropic's key comes in a header of its own, OpenAI's as a bearer."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        admin_key = headers.get(b"x-api-key", b"").decode("latin-1") or _identify(scope)[0]
+        totals = self._invoice.by_day(key=account_of(admin_key))
+        parameters = parse_qs(scope["query_string"].decode("latin-1"))
+        return report(totals, parameters, now=datetime.now(UTC))
+
     def _script_call(self, call_id: str) -> Script:
         call = self._invoice.call(call_id)
         if call is None:
             raise Refused(f"No call {call_id[:100]} on the invoice.", status=404)
         return _json(call)
+
+
+def _report_of(path: str) -> Report | None:
+    return next((report for end, report in REPORTS.items() if path.endswith(end)), None)
 
 
 def _json(document: Any) -> Script:

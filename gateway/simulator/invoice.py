@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Any
@@ -77,6 +78,7 @@ class Invoice:
         self._by_id: dict[str, Call] = {}
         self._by_model: dict[str, Totals] = {}
         self._by_outcome: dict[str, int] = {}
+        self._by_day: dict[tuple[str, str, str], Totals] = {}
 
     def open(self, call_id: str, *, now: float) -> Call:
         call = Call(index=self._next_index, id=call_id, started_at=now)
@@ -100,6 +102,13 @@ class Invoice:
             return
         self._by_model[call.model] = self._by_model.get(call.model, Totals()).plus(_totals_of(call))
         self._by_outcome[outcome.value] = self._by_outcome.get(outcome.value, 0) + 1
+        day = datetime.fromtimestamp(call.started_at, UTC).date().isoformat()
+        place = (day, call.key, call.model)
+        self._by_day[place] = self._by_day.get(place, Totals()).plus(_totals_of(call))
+
+    def by_day(self, *, key: str | None) -> dict[tuple[str, str, str], Totals]:
+        """What has ended, by UTC day, API key and model; of one key or of all."""
+        return {place: totals for place, totals in self._by_day.items() if key in (None, place[1])}
 
     def call(self, call_id: str) -> Call | None:
         """The latest call with this id: an upstream may give the same id twice."""
