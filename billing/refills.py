@@ -17,6 +17,7 @@ from django.utils import timezone
 from billing.budgets import period_of
 from billing.columns import usd_field
 from billing.credit_mail import mail_refill_declined
+from billing.errors import BillingError
 from billing.models import BillingProfile, LedgerAccount, Payment
 from billing.money import ZERO_USD
 from billing.payments import finish_unpaid, new_payment, order_of, record_state
@@ -54,6 +55,10 @@ def begin_refill(organization_id: UUID) -> UUID | None:
             )
             return payment.pk
     except IntegrityError:
+        return None
+    except BillingError as refusal:
+        # What may be bought at once was changed since: its owner must set the refill anew.
+        logger.warning("refill not begun", extra={"reason": str(refusal)})
         return None
 
 

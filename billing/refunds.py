@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.services import bump_epoch
 from billing.amounts import cents_of
-from billing.errors import RefundTooLarge
+from billing.errors import PaymentsOff, RefundTooLarge
 from billing.ledger import AccountKind, Leg, Transfer, TransferKind, post_transfers
 from billing.models import LedgerAccount, Payment, PaymentTransfer
 from billing.money import format_usd
@@ -36,7 +36,7 @@ def refund_payment(*, payment: Payment, amount_usd: Decimal, id: uuid.UUID | Non
 
     Never more than what was paid and not given back yet, nor than the credit that is free. Calls
     admitted within the second that gateways take to learn of it are the operator's risk. Raises
-    InvalidAmount, RefundTooLarge, CreditUnknown.
+    InvalidAmount, RefundTooLarge, PaymentsOff, CreditUnknown.
     """
     refund_id = id or uuid.uuid4()
     _take_from_credit(payment_id=payment.pk, amount_usd=amount_usd, refund_id=refund_id)
@@ -66,7 +66,8 @@ def ask_processor(refund_id: uuid.UUID) -> str:
 
 def ask_again() -> int:
     """Ask once more for the refunds whose answer got lost; how many there were."""
-    asked = PaymentTransfer.objects.filter(status=LinkStatus.ASKED).order_by("transfer__posted_at")
+    ours = PaymentTransfer.objects.filter(payment__processor=chosen_processor().name)
+    asked = ours.filter(status=LinkStatus.ASKED).order_by("transfer__posted_at")
     waiting = list(asked.values_list("pk", flat=True)[:MAX_REFUNDS_PER_SWEEP])
     for refund_id in waiting:
         ask_processor(refund_id)
@@ -84,6 +85,8 @@ def _take_from_credit(*, payment_id: uuid.UUID, amount_usd: Decimal, refund_id: 
     cents_of(checked_amount(amount_usd))
     if payment.status != Status.SUCCEEDED:
         raise RefundTooLarge("Nothing was paid that could be given back.")
+    if payment.processor != chosen_processor().name:
+        raise PaymentsOff(f"The payment was taken by {payment.processor}, which is not in use.")
     left_usd = payment.amount_usd - payment.refunded_usd - payment.disputed_usd
     if amount_usd > left_usd:
         raise RefundTooLarge(f"At most {format_usd(left_usd)} of this payment can still be given back.")

@@ -45,9 +45,9 @@ def ingest_usage() -> int:
 
 @shared_task
 def watch_credit() -> None:
-    """After ingestion: refill what is due, and mail whose credit has just run low."""
-    refill_credit()
+    """After ingestion: mail whose credit has just run low, and refill what is due."""
     watch_balances()
+    refill_credit()
 
 
 @shared_task

@@ -1,5 +1,6 @@
 """Automatic refill: below its threshold, one at a time, within its caps, and over after three declines."""
 
+import dataclasses
 import threading
 from datetime import timedelta
 from decimal import Decimal
@@ -156,6 +157,17 @@ def test_a_new_card_ends_the_pause(declining):
 
     assert profile_row(declining).refill_declines == 0
     assert refill_credit() == 1
+
+
+def test_a_refill_that_may_not_be_bought_any_more_holds_up_nobody_else(refilled, charlie, settings):
+    pay(charlie, "10", is_card_to_save="on")
+    switch_refill_on(organization=charlie.organization, rule=rule(amount_usd="60"))
+    spend(refilled, "15")
+    settings.FAREBOX_CONSOLE = dataclasses.replace(settings.FAREBOX_CONSOLE, top_up_minimum_usd=50)
+
+    assert refill_credit() == 1
+
+    assert (balance(refilled), balance(charlie)) == (5, 70)
 
 
 def test_without_a_card_there_is_no_refill(alice):

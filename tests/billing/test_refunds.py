@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from billing.errors import InvalidAmount, RefundTooLarge
+from billing.errors import InvalidAmount, PaymentsOff, RefundTooLarge
 from billing.models import TestCharge
 from billing.refunds import ask_again, refund_payment
 from billing.services import adjust_credit
@@ -130,6 +130,16 @@ def test_a_refund_whose_answer_was_lost_is_asked_for_again_and_given_once(alice)
 
     assert charge_of(payment).refunded_cents == 2000
     assert balance(alice) == 30
+
+
+def test_a_payment_of_a_processor_that_is_not_in_use_is_not_refunded(alice):
+    payment = pay(alice, "50")
+    type(payment).objects.filter(pk=payment.pk).update(processor="stripe")
+
+    with pytest.raises(PaymentsOff, match="taken by stripe, which is not in use"):
+        refund_payment(payment=payment, amount_usd=Decimal(1))
+
+    assert balance(alice) == 50
 
 
 def test_the_operator_refunds_by_command(alice, capsys):
