@@ -210,6 +210,16 @@ def budget_counter(budget_id: UUID, period: Period, subject: str = "") -> str:
     return f"{budget_id.hex}{subject}:{period.number}"
 
 
+def budget_id_of(key: str) -> str:
+    """Whose counter lies there: the budget's id, or the organization's for the wallet."""
+    return key.partition("}:money:")[2].removeprefix("wallet:")[:32]
+
+
+def limit_nano_of(rule: BudgetRule) -> int:
+    """What a running request may come to hold in this budget, with all others."""
+    return NO_LIMIT_NANO if rule.is_observed else rule.amount_nano
+
+
 def rolling_counter(budget_id: UUID, subject: str = "") -> str:
     """The name of one budget with a rolling window, whose buckets are fields of the counter."""
     return f"{budget_id.hex}{subject}:rolling"
@@ -255,7 +265,7 @@ def _held_money(check: Check, rule: BudgetRule) -> HeldCheck:
         bucket_us,
         int(check.arguments[1]),
         is_wallet=rule.is_wallet,
-        limit_nano=NO_LIMIT_NANO if rule.is_observed else rule.amount_nano,
+        limit_nano=limit_nano_of(rule),
         family=family,
     )
 

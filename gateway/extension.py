@@ -10,15 +10,17 @@ read that was in flight cannot overshoot either.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
 
 import hiredis
 
 from billing.usage import TokenUsage
-from gateway.admission import hold_key
+from gateway.admission import budget_id_of, hold_key, limit_nano_of
+from gateway.errors import GatewayError
 from gateway.limits import Hold
 from gateway.meter import Meter
+from gateway.policy import Policy
 from gateway.redis_pipeline import Argument, RedisAway, RedisPipeline, Script
 from gateway.running import Running
 from gateway.wire.shapes import ChatChunk, Reading
@@ -30,14 +32,17 @@ WATERMARK_EIGHTHS = 7
 # An extension asks for half as much again, so an endless answer asks ever more rarely.
 GROWTH_DIVISOR = 2
 
+CurrentPolicy = Callable[[bytes], Awaitable[Policy | None]]
+
 extension_script = Script(files("gateway").joinpath("extension.lua").read_text())
 
 
 class Extender:
     """Sees to it that the holds of running requests cover what they have used."""
 
-    def __init__(self, redis: RedisPipeline) -> None:
+    def __init__(self, redis: RedisPipeline, *, current_policy: CurrentPolicy) -> None:
         self._redis = redis
+        self._current_policy = current_policy
         self._asking: set[asyncio.Task[int]] = set()
 
     async def covered(self, running: Running, chunks: Sequence[ChatChunk]) -> Sequence[ChatChunk]:
@@ -70,6 +75,7 @@ class Extender:
         try:
             granted_nano = await self._ask(
                 running.hold,
+                limits_nano=await self._limits_nano(running),
                 wanted_nano=max(wanted_nano, held_nano // GROWTH_DIVISOR),
                 takes_wallet=not running.trace.is_own_credential,
             )
@@ -84,13 +90,27 @@ class Extender:
             running.refused_at_nano = held_nano
         return granted_nano
 
-    async def _ask(self, hold: Hold, *, wanted_nano: int, takes_wallet: bool) -> int:
+    async def _limits_nano(self, running: Running) -> dict[str, int]:
+        """The budgets' limits by id as they stand, since a long answer may outlive a change or a top-up."""
+        policy = running.trace.policy
+        assert policy is not None, "whoever holds something is known"
+        try:
+            current = await self._current_policy(policy.secret_hmac) or policy
+        except GatewayError:
+            current = policy
+        scopes = (*current.scopes, *current.label_scopes)
+        return {rule.id.hex: limit_nano_of(rule) for scope in scopes for rule in scope.budgets}
+
+    async def _ask(
+        self, hold: Hold, *, limits_nano: Mapping[str, int], wanted_nano: int, takes_wallet: bool
+    ) -> int:
         keys = [hold_key(hold.shard, hold.request_id)]
         arguments: list[Argument] = [wanted_nano]
         for check in hold.checks:
             if check.kind in ("b", "w") and (takes_wallet or not check.is_wallet):
                 keys.append(check.key)
-                arguments += [check.limit_nano, int(check.is_wallet)]
+                limit_nano = limits_nano.get(budget_id_of(check.key), check.limit_nano)
+                arguments += [limit_nano, int(check.is_wallet)]
         return int(await extension_script.run(self._redis, keys, arguments))
 
 

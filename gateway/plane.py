@@ -91,7 +91,7 @@ class Plane:
             ),
             deadlines=self.deadlines,
             running=self.running,
-            extender=Extender(self.redis),
+            extender=Extender(self.redis, current_policy=self.policies.find),
             bodies=BodyLog(Vault(settings.master_key), limit_bytes=settings.logged_body_limit_bytes),
             stream_total_timeout_seconds=settings.stream_total_timeout_seconds,
         )

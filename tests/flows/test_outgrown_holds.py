@@ -8,6 +8,7 @@ import pytest
 from billing.money import usd_to_nano
 from tests.flows.calls import call
 from tests.house import House, Process, Team, apart, chat
+from tests.stream_client import raw_request
 
 # 17 bytes and a message: 33 tokens at $1 a million; ten tokens of output at $2.
 RUNAWAY = "[[overrun 400]] x"
@@ -127,3 +128,28 @@ async def test_usage_in_every_event_does_not_keep_a_runaway_from_being_cut(
     assert reply.is_done
     assert (event.ending, event.is_estimated) == ("cut", False)
     assert event.charge_usd == Decimal("0.0001")
+
+
+# 28 bytes and a message are 44 tokens of prompt; ten of output.
+LONG_RUN = "[[overrun 60]] [[pace 60]] x"
+LONG_HELD_NANO = 44_000 + 20_000
+
+
+@pytest.mark.parametrize(
+    ("before_nano", "after_nano", "ending"),
+    [(LONG_HELD_NANO, 10**9, "completed"), (10**9, LONG_HELD_NANO, "cut")],
+)
+async def test_a_budget_that_changes_meanwhile_decides_as_it_stands(
+    before_nano: int, after_nano: int, ending: str, gateway: Process, worker: Process, team: Team
+) -> None:
+    row, key = await apart(team.new_key)
+    await apart(team.budget, row, amount_nano=before_nano, window="total")
+
+    async with raw_request(gateway.url, runaway(is_stream=True, text=LONG_RUN), key=key) as stream:
+        await stream.read_until(b"w02 ")
+        await apart(team.budget, row, amount_nano=after_nano, window="total")
+        await stream.read_rest()
+
+    event = await apart(team.only_event)
+    assert event.ending == ending
+    assert event.charge_usd == Decimal("0.000130" if ending == "completed" else "0.000064")
