@@ -200,6 +200,25 @@ EVENT_RULES = (
         """,
     ),
     Rule(
+        "L5",
+        "Every adjustment is of an event there is, and no other one moves what usage moves",
+        """
+        SELECT a.organization_id, format('adjustment %%s: there is no event %%s', a.id, a.event_id)
+          FROM billing_eventadjustment a
+          LEFT JOIN billing_usageevent e
+            ON e.id = a.event_id AND e.occurred_at = a.occurred_at AND e.organization_id = a.organization_id
+         WHERE a.occurred_at >= %(since)s AND e.id IS NULL
+        UNION ALL
+        SELECT DISTINCT t.organization_id, format('transfer %%s is of no event', t.id)
+          FROM billing_ledgertransfer t
+          JOIN billing_ledgerentry n ON n.transfer_id = t.id
+          JOIN billing_ledgeraccount c ON c.id = n.account_id
+          LEFT JOIN billing_eventadjustment a ON a.transfer_id = t.id
+         WHERE t.kind = 'adjustment' AND a.id IS NULL
+           AND c.kind IN ('platform_revenue', 'provider_cost', 'provider_payable')
+        """,
+    ),
+    Rule(
         "L7",
         "Nothing is charged for a request that no provider was asked for",
         """

@@ -44,6 +44,18 @@ _DOUBT_COLUMNS = ", ".join(
     f"count(*) FILTER (WHERE {condition}), COALESCE(sum(cost_usd) FILTER (WHERE {condition}), 0)"
     for condition in DOUBTS.values()
 )
+# Re-rating leaves events as they are and adds to what they cost.
+_EVENTS = """(
+    SELECT model, provider, is_own_credential, organization_id, occurred_at, duration_ms, ending,
+           is_estimated, input_tokens, audio_input_tokens, image_input_tokens, cached_input_tokens,
+           cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, audio_output_tokens,
+           recorded.cost_usd + COALESCE(added.cost_usd, 0) AS cost_usd
+      FROM billing_usageevent recorded
+      LEFT JOIN (SELECT event_id, sum(cost_usd) AS cost_usd FROM billing_eventadjustment
+                  WHERE occurred_at >= %(before)s AND occurred_at < %(end)s GROUP BY event_id) added
+        ON added.event_id = recorded.id
+     WHERE occurred_at >= %(before)s AND occurred_at < %(end)s
+) AS event"""
 _SUMS = f"""
 SELECT model,
        count(*) FILTER (WHERE {_OF_THE_DAY} AND ending <> 'upstream_error'),
@@ -53,8 +65,8 @@ SELECT model,
        COALESCE(sum(cache_write_tokens + cache_write_1h_tokens) FILTER (WHERE {_OF_THE_DAY}), 0),
        COALESCE(sum(output_tokens + reasoning_tokens + audio_output_tokens) FILTER (WHERE {_OF_THE_DAY}), 0),
        {_DOUBT_COLUMNS}
-  FROM billing_usageevent
- WHERE {_ACCOUNT} AND ending <> 'refused' AND occurred_at >= %(before)s AND occurred_at < %(end)s
+  FROM {_EVENTS}
+ WHERE {_ACCOUNT} AND ending <> 'refused'
  GROUP BY model
 """
 _FAILED = f"""

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.utils import DatabaseError
 
 from billing.ingest import ingest_shard
-from billing.models import ProviderDay, ProviderStatement
+from billing.models import EventAdjustment, ProviderDay, ProviderStatement, UsageEvent
 from billing.operator_figures import FIGURES_KEY
 from billing.reconciliation.alerting import match_and_tell, match_recent_days, percent_words
 from billing.reconciliation.formats import read_export
@@ -221,6 +221,24 @@ def test_usage_without_costs_is_priced_at_our_prices(call):
 
     assert (found.theirs_usd, found.is_priced_by_us) == (Decimal(1), True)
     assert (found.theirs.requests, found.ours.requests) == (3, 1)
+
+
+def test_a_rerated_cost_is_the_one_that_is_matched(call):
+    call()
+    event = UsageEvent.objects.get(model="echo", occurred_at__date=DAY)
+    EventAdjustment.objects.create(
+        event_id=event.id,
+        occurred_at=event.occurred_at,
+        organization_id=event.organization_id,
+        ordinal=1,
+        price_version=event.price_version,
+        cost_usd=Decimal("0.000003"),
+        charge_usd=Decimal(0),
+    )
+    bill(f"{DAY},echo,0.00003")
+
+    assert only().ours_usd == Decimal("0.00003")
+    assert only().causes == ()
 
 
 def test_own_credentials_are_matched_apart(alice, charlie, call):

@@ -1,5 +1,5 @@
 """G6: one number everywhere. Ledger, usage events, overview, request log, statement page and export agree
-to the nano-dollar, per organization and local day, with credit, refunds and adjustments in between.
+to the nano-dollar, per organization and local day, with credit, refunds, fees and re-rating in between.
 
 Traffic is random with a seed that reproduces it, and lies close around both ends of the day.
 """
@@ -25,9 +25,12 @@ from accounts.context import TIME_ZONE_COOKIE
 from analytics.rollups import roll_up
 from billing.audit import audit_ledger
 from billing.ingest import ingest_shard
-from billing.ledger import AccountKind, TransferKind, credit_legs, post_transfer
+from billing.ledger import AccountKind, Leg, TransferKind, post_transfer
+from billing.models import EventAdjustment
 from billing.price_book import load_price_book
+from billing.price_services import Numbers, state_price
 from billing.pricing import cost_of
+from billing.rerating import Selection, rerate
 from billing.usage import TokenUsage
 from billing.usage_stream import stream_key
 from tests.billing.usage_events import ECHO_VERSION, append, event_of
@@ -93,11 +96,30 @@ def traffic(dice: random.Random, somebody: Somebody, at: datetime) -> dict[str, 
 def credit(dice: random.Random, somebody: Somebody, at: datetime) -> None:
     """Something other than usage, at the same moment as usage: it must not be mistaken for it."""
     amount = Decimal(dice.randrange(1, 10**9)).scaleb(-9)
-    source, kind = dice.choice(
-        [(AccountKind.PAYMENTS, TransferKind.TOP_UP), (AccountKind.PROMOTION, TransferKind.PROMOTION)]
+    source, kind, sign = dice.choice(
+        [
+            (AccountKind.PAYMENTS, TransferKind.TOP_UP, 1),
+            (AccountKind.PROMOTION, TransferKind.PROMOTION, 1),
+            (AccountKind.PAYMENTS, TransferKind.REFUND, -1),
+            (AccountKind.ADJUSTMENT, TransferKind.ADJUSTMENT, 1),
+            (AccountKind.FEES, TransferKind.FEE, -1),
+        ]
     )
-    legs = credit_legs(source=source, amount_usd=amount)
+    legs = [Leg(source, -sign * amount), Leg(AccountKind.PREPAID_CREDIT, sign * amount)]
     post_transfer(organization_id=somebody.organization.pk, kind=kind, legs=legs, occurred_at=at)
+
+
+def correct(dice: random.Random, somebody: Somebody, start: datetime, end: datetime) -> None:
+    """Rate the requests of the span again, at a price that is known only since then."""
+    rates = {name: Decimal(dice.randrange(1, 5_000_000)).scaleb(-6) for name in ("input", "output")}
+    earlier = start - timedelta(days=3)
+    numbers = Numbers(usd_per_million=rates)
+    state_price(provider="fake", model="echo", valid_from=earlier.date(), numbers=numbers)
+    selection = Selection(
+        start=earlier, end=end, model="echo", provider="fake", organization=somebody.organization
+    )
+    rerated = rerate(selection=selection, book=load_price_book(), is_applied=True, note="random")
+    assert rerated.posted > 0
 
 
 @pytest.fixture
@@ -117,23 +139,32 @@ def play(
         ingest_shard(client, shard)
         for at in planned[::5]:
             credit(dice, somebody, at)
+        correct(dice, somebody, start, end if part == 0 else start + (end - start) / 2)
         if part == 0:
             roll_up()
     client.delete(stream_key(shard))
 
 
 def of_events(somebody: Somebody, start: datetime, end: datetime) -> Decimal:
-    return _sum(
-        "SELECT sum(charge_usd) FROM billing_usageevent"
-        " WHERE organization_id = %s AND occurred_at >= %s AND occurred_at < %s",
-        [somebody.organization.pk, start, end],
+    tables = ("billing_usageevent", "billing_eventadjustment")
+    return sum(
+        (
+            _sum(
+                f"SELECT sum(charge_usd) FROM {table}"
+                " WHERE organization_id = %s AND occurred_at >= %s AND occurred_at < %s",
+                [somebody.organization.pk, start, end],
+            )
+            for table in tables
+        ),
+        Decimal(0),
     )
 
 
 def of_ledger(somebody: Somebody, start: datetime, end: datetime) -> Decimal:
     return _sum(
         "SELECT -sum(e.amount_usd) FROM billing_ledgerentry e"
-        " JOIN billing_ledgertransfer t ON t.id = e.transfer_id AND t.kind = 'charge'"
+        " JOIN billing_ledgertransfer t ON t.id = e.transfer_id"
+        "  AND (t.kind = 'charge' OR t.id IN (SELECT transfer_id FROM billing_eventadjustment))"
         " JOIN billing_ledgeraccount a ON a.id = e.account_id AND a.kind = 'prepaid_credit'"
         " WHERE a.organization_id = %s AND t.occurred_at >= %s AND t.occurred_at < %s",
         [somebody.organization.pk, start, end],
@@ -177,9 +208,15 @@ def of_export(somebody: Somebody, day: date) -> Decimal:
         return b"".join([part async for part in parts]).decode()
 
     address = reverse("ledger", args=[somebody.organization.slug])
-    response = somebody.browser.get(address, {"day": day.isoformat(), "kind": "charge", "format": "csv"})
+    response = somebody.browser.get(address, {"day": day.isoformat(), "format": "csv"})
     rows = csv.DictReader(io.StringIO(async_to_sync(read)(response.streaming_content), newline=""))
-    return sum((Decimal(row["charge_usd"] or 0) for row in rows), Decimal(0))
+    corrections = set(
+        map(str, EventAdjustment.objects.filter(transfer__isnull=False).values_list("pk", flat=True))
+    )
+    of_usage = [row for row in rows if row["kind"] == "charge" or row["transfer"] in corrections]
+    return sum(
+        (Decimal(row["charge_usd"] or 0) - Decimal(row["credit_usd"] or 0) for row in of_usage), Decimal(0)
+    )
 
 
 @pytest.mark.parametrize(("zone", "day", "length"), DAYS, ids=[f"{zone} {day}" for zone, day, _ in DAYS])

@@ -44,6 +44,7 @@ BALANCE = "L2  Every account's balance is the sum of its entries"
 CHAIN = "L2  Every entry's balance follows from the one before it"
 ONCE = "L5  Every event's charge and cost are in the ledger once, and only those"
 CORRECTED = "L5  Every adjustment of an event is in the ledger as it says; none where an own key paid"
+OF_AN_EVENT = "L5  Every adjustment is of an event there is, and no other one moves what usage moves"
 ASKED = "L7  Nothing is charged for a request that no provider was asked for"
 GUARDED = "L9  The triggers that refuse changes and unbalanced transfers stand and are enabled"
 OWN_IS_FREE = "L10 Nothing is charged or costs less than zero, nor is an own credential charged"
@@ -94,6 +95,17 @@ TAMPERINGS = {
         " SELECT '{other}', id, occurred_at, organization_id, 1, price_version, 1, 1, ''"
         " FROM billing_usageevent WHERE id = '{transfer}'",
         {CORRECTED, RERATED},
+    ),
+    "an adjustment is of no event": (
+        "INSERT INTO billing_eventadjustment (id, event_id, occurred_at, organization_id, ordinal,"
+        " price_version, cost_usd, charge_usd, note)"
+        " SELECT '{other}', '{other}', occurred_at, organization_id, 1, price_version, 1, 0, ''"
+        " FROM billing_usageevent WHERE id = '{transfer}'",
+        {OF_AN_EVENT},
+    ),
+    "a charge is renamed to an adjustment": (
+        "UPDATE billing_ledgertransfer SET kind = 'adjustment' WHERE id = '{transfer}'",
+        {OF_AN_EVENT, BALANCE, ONCE},
     ),
     "a charge has no event": ("DELETE FROM billing_usageevent WHERE id = '{transfer}'", {ONCE}),
     "an event has no charge": (
