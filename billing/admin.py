@@ -10,6 +10,7 @@ from django.utils.html import format_html_join
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
+from billing import price_admin as price_admin  # registers prices and markups
 from billing.errors import BillingError
 from billing.models import (
     Budget,

@@ -75,9 +75,15 @@ def state_price(
     A price for a past day is a correction: it binds requests from now on, and earlier ones once they
     are re-rated. An alias is stored under the model's name.
     """
-    name = _checked_name(provider, model, region, tier)
-    _check_days(valid_from, last_day)
-    price = _price(name, valid_from, numbers, region=region, tier=tier)
+    price = checked_price(
+        provider=provider,
+        model=model,
+        valid_from=valid_from,
+        numbers=numbers,
+        region=region,
+        tier=tier,
+        last_day=last_day,
+    )
     fact = PriceFact.objects.create(
         source=source,
         organization=organization,
@@ -96,6 +102,22 @@ def state_price(
     if organization is not None:
         bump_epoch(organization.pk)
     return fact
+
+
+def checked_price(
+    *,
+    provider: str,
+    model: str,
+    valid_from: date,
+    numbers: Numbers,
+    region: str = "",
+    tier: str = DEFAULT_TIER,
+    last_day: date | None = None,
+) -> Price:
+    """What `state_price` would state; raises InvalidPrice."""
+    name = _checked_name(provider, model, region, tier)
+    _check_days(valid_from, last_day)
+    return _price(name, valid_from, numbers, region=region, tier=tier)
 
 
 @transaction.atomic
@@ -133,16 +155,29 @@ def set_markup(
 
     A multiplier of 1 without a fee ends a markup.
     """
-    if provider:
-        _check_provider(provider)
-    _check_days(valid_from, None)
+    multiplier_ppm, fee_pico = checked_markup(
+        provider=provider, multiplier=multiplier, fee_usd=fee_usd, valid_from=valid_from
+    )
     return Markup.objects.create(
         provider=provider,
-        multiplier_ppm=_whole("multiplier", multiplier, PAR_PPM, LEAST_MULTIPLIER, MOST_MULTIPLIER),
-        fee_pico=_whole("fee_usd", fee_usd, PICO_PER_USD, Decimal(0), MOST_FEE_USD),
+        multiplier_ppm=multiplier_ppm,
+        fee_pico=fee_pico,
         valid_from=valid_from,
         note=note,
         entered_by=entered_by,
+    )
+
+
+def checked_markup(
+    *, provider: str, multiplier: Decimal, fee_usd: Decimal, valid_from: date
+) -> tuple[int, int]:
+    """Multiplier and fee as `set_markup` would keep them; raises InvalidPrice."""
+    if provider:
+        _check_provider(provider)
+    _check_days(valid_from, None)
+    return (
+        _whole("multiplier", multiplier, PAR_PPM, LEAST_MULTIPLIER, MOST_MULTIPLIER),
+        _whole("fee_usd", fee_usd, PICO_PER_USD, Decimal(0), MOST_FEE_USD),
     )
 
 

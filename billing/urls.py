@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from billing import credit_views, invoice_views, test_checkout_views, views, webhook_views
+from billing import ceiling_views, credit_views, invoice_views, test_checkout_views, views, webhook_views
 
 urlpatterns = [
     path("o/<slug:slug>/ledger/", views.ledger, name="ledger"),
     path("o/<slug:slug>/ledger/months/", views.ledger_months, name="ledger_months"),
     path("o/<slug:slug>/ledger/<uuid:transfer_id>/", views.ledger_transfer, name="ledger_transfer"),
+    path("o/<slug:slug>/settings/ceiling/", ceiling_views.price_ceiling, name="price_ceiling"),
     path("o/<slug:slug>/billing/", credit_views.billing, name="billing"),
     path("o/<slug:slug>/billing/top-up/", credit_views.top_up, name="top_up"),
     path("o/<slug:slug>/billing/payments/<uuid:payment_id>/", credit_views.payment, name="payment"),
