@@ -207,6 +207,7 @@ class ChatCompletionConsumer(HttpConsumer):
                 client_request_id=self.client_request_id,
                 user_agent=_text(self.headers.get(b"x-agent") or self.headers.get(b"user-agent", b"")),
                 source=_text(self.headers.get(b"x-source") or self.headers.get(b"http-referer", b"")),
+                arrived_at=self.plane.clock.now(),
             )
         return self._trace
 

@@ -18,6 +18,7 @@ from gateway.attempts import Attempts
 from gateway.away import Reserves
 from gateway.bodies import BodyLog
 from gateway.caller import Callers
+from gateway.clock import RedisClock
 from gateway.completion import Completions
 from gateway.deadlines import Deadlines
 from gateway.draining import Drain
@@ -55,6 +56,7 @@ class Plane:
             queue_limit=settings.redis_queue_limit,
         )
         self.deadlines = Deadlines()
+        self.clock = RedisClock(self.redis, measure_seconds=settings.hold_renew_seconds)
         self.reserves = Reserves(self.redis, settings=settings)
         self.policies = PolicyStore(settings)
         self.callers = Callers(self.policies, key_pepper=settings.key_pepper)
@@ -69,12 +71,7 @@ class Plane:
         self.metrics = GatewayMetrics(self._gauges())
         self.running = RunningRequests(self.settler, self.leases, on_end=self.metrics.count)
         self._transport = PooledTransport(_transport_limits(settings))
-        self.rebuilder = Rebuilder(
-            self.redis,
-            self.policies,
-            timeout_seconds=settings.policy_load_timeout_seconds,
-            hold_renew_seconds=settings.hold_renew_seconds,
-        )
+        self.rebuilder = Rebuilder(self.redis, self.policies, settings=settings)
         self.completions = Completions(
             limits=ParseLimits(depth=settings.json_depth_limit, choices=settings.choices_limit),
             callers=self.callers,
@@ -85,6 +82,7 @@ class Plane:
                 rebuild=self.rebuilder.rebuild,
                 release=lambda hold: self.settler.hand_over(void(hold)),
                 reserves=self.reserves,
+                clock=self.clock.now,
             ),
             attempts=Attempts(
                 _outbound(self._transport, settings), settings=settings, deadlines=self.deadlines
@@ -125,6 +123,7 @@ class Plane:
             self.settler.run,
             self.leases.run,
             self.reserves.run,
+            self.clock.run,
             self.policies.run_polling,
             self.policies.run_listening,
             self._revocation.run,

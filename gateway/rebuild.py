@@ -20,6 +20,7 @@ from gateway.limits import MoneyCounter
 from gateway.policy import shard_prefix
 from gateway.policy_store import PolicyStore
 from gateway.redis_pipeline import Argument, RedisAway, RedisPipeline, Script
+from gateway.settings import GatewaySettings
 from gateway.settlement import usage_stream
 
 # Ingestion moves on about once a second, so the second reading is nearly always in time.
@@ -32,19 +33,12 @@ rebuild_script = Script(files("gateway").joinpath("rebuild.lua").read_text())
 class Rebuilder:
     """Sets lost counters up again, each once however many requests wait for it."""
 
-    def __init__(
-        self,
-        redis: RedisPipeline,
-        policies: PolicyStore,
-        *,
-        timeout_seconds: float,
-        hold_renew_seconds: float,
-    ) -> None:
+    def __init__(self, redis: RedisPipeline, policies: PolicyStore, *, settings: GatewaySettings) -> None:
         self._redis = redis
         self._policies = policies
-        self._timeout_seconds = timeout_seconds
+        self._timeout_seconds = settings.policy_load_timeout_seconds
         # Within two rounds every process has noticed that its holds are gone.
-        self._restore_ms = round(hold_renew_seconds * 2000)
+        self._restore_ms = round(settings.hold_renew_seconds * 2000)
         self._under_way: dict[str, asyncio.Task[None]] = {}
 
     async def rebuild(self, counter: MoneyCounter) -> None:
