@@ -38,8 +38,11 @@ class LedgerEntryInline(ReadOnly, TabularInline):  # type: ignore[misc]  # unfol
 
 @admin.register(Budget)
 class BudgetAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
-    list_display = ("organization", "scope", "scope_id", "amount_usd", "window", "time_zone")
-    list_filter = ("scope", "window")
+    list_display = (
+        "organization", "name", "scope", "subject", "is_each", "amount_usd", "window", "is_rolling",
+        "is_observed", "time_zone",
+    )  # fmt: skip
+    list_filter = ("scope", "window", "is_rolling", "is_observed")
     search_fields = ("organization__name", "organization__slug", "scope_id")
     list_select_related = ("organization",)
 
