@@ -155,7 +155,7 @@ class Completions:
                 call.transcript.observe(chunk)
             if data := b"".join(map(rewriter.feed, covered)):
                 await call.delivery.send_piece(data, call.running)
-            if len(covered) < len(chunks):
+            if covered is not chunks:
                 raise AnswerOutgrewHold(held_nano=trace.held_nano)
         if not stream.has_ended and not rewriter.has_finish:
             raise ProviderError(f"The stream of {trace.provider} broke off before its end.")

@@ -46,7 +46,7 @@ class Extender:
         self._asking: set[asyncio.Task[int]] = set()
 
     async def covered(self, running: Running, chunks: Sequence[ChatChunk]) -> Sequence[ChatChunk]:
-        """Those of the chunks just metered that are covered: all while the hold is large enough, or grows.
+        """Those of the chunks just metered that are covered: `chunks` itself while the hold is large enough.
 
         Costs nothing to ask below the cap. A report of usage beyond the hold leaves its chunks in
         place: what has been said is complete, and what it costs beyond the hold is not charged.
@@ -55,7 +55,9 @@ class Extender:
             return chunks
         while (missing_nano := running.uncovered_nano()) > 0:
             if await asyncio.shield(self._begin(running, wanted_nano=missing_nano)) <= 0:
-                return _covered(chunks, running)
+                pieces = [piece for chunk in chunks for piece in chunk.apart()]
+                kept = _covered(pieces, running)
+                return chunks if len(kept) == len(pieces) else kept
         held_nano = running.trace.held_nano
         is_near = -missing_nano * 8 < held_nano * (8 - WATERMARK_EIGHTHS)
         if is_near and running.is_beyond_cap and running.refused_at_nano != held_nano:

@@ -84,7 +84,7 @@ class Meter:
             self._note_tier(chunk.extras)
         if chunk.plain is not None:
             self._output_bytes += chunk.plain.text_bytes
-            self._output_deltas += 1
+            self._output_deltas += len(chunk.plain.texts)
             return True
         if chunk.usage is not None:
             self._reported = chunk.usage

@@ -36,11 +36,14 @@ class Running:
         self.refused_at_nano = -1
         """What was held when more was refused last."""
         self._task = task
+        self._cap_tokens = -1
 
     @property
     def is_beyond_cap(self) -> bool:
         """Whether the answer is longer than was asked for, which its hold was made for."""
-        return self.meter.tokens_at_least > self.trace.output_cap_tokens
+        if self._cap_tokens < 0:
+            self._cap_tokens = self.trace.output_cap_tokens
+        return self.meter.tokens_at_least > self._cap_tokens
 
     def uncovered_nano(self) -> int:
         """By how much the request has outgrown its hold; below zero what is left of it."""

@@ -63,6 +63,11 @@ class EventParser:
         self._keep(last)
         return events
 
+    @property
+    def is_between_events(self) -> bool:
+        """Whether nothing of an event is waiting for the rest."""
+        return not (self._rest_bytes or self._data or self._name or self._after_cr or self._is_first_line)
+
     def close(self) -> list[Event]:
         """The event that the stream's end left without its blank line, if its lines are there."""
         return self.feed(b"\n\n")

@@ -17,8 +17,11 @@ from gateway.providers.base import Provider, UpstreamCall
 from gateway.routing.target import Target
 from gateway.sse import Event, EventParser
 from gateway.wire.shapes import ChatAnswer, ChatChunk, Done
+from gateway.wire.text_run import EVENT_END, TextRun, run_of
 
 FAILURE_BODY_LIMIT_BYTES = 65_536
+# The first event of a stream says who speaks, the second has some text.
+EVENTS_TO_LEARN_FROM = 2
 REMEMBERED_URLS = 4_096
 
 
@@ -114,6 +117,7 @@ class UpstreamStream:
         self._stream = _stream_of(response)
         self._reads = aiter(self._stream)
         self._waiting: list[ChatChunk] = []
+        self._run: TextRun | None = None
         self.has_ended = False
         """Whether the provider's end mark was seen."""
 
@@ -154,8 +158,24 @@ class UpstreamStream:
             return False
         except httpx.TransportError as exc:
             raise translate(exc, provider=self._name) from exc
-        self._take(self._parser.feed(data))
+        self._feed(data)
         return True
+
+    def _feed(self, data: bytes) -> None:
+        """Text that looks like what came before is taken as a run, anything else event by event."""
+        for _ in range(EVENTS_TO_LEARN_FROM):
+            if self._run is not None:
+                break
+            event, end, data = data.partition(EVENT_END)
+            self._take(self._parser.feed(event + end))
+        if self._run is not None and self._parser.is_between_events:
+            data, texts, rest = self._run.split(data)
+            self._take(self._parser.feed(data) if data else [])
+            if texts is None or self.has_ended:
+                return
+            self._waiting.append(texts)
+            data = rest
+        self._take(self._parser.feed(data) if data else [])
 
     def _take(self, events: list[Event]) -> None:
         for event in events:
@@ -166,6 +186,8 @@ class UpstreamStream:
                 self.has_ended = True
             elif chunk is not None:
                 self._waiting.append(chunk)
+                if chunk.plain is not None:
+                    self._run = run_of(event.data, chunk)
 
 
 def _stream_of(response: httpx.Response) -> httpx.AsyncByteStream:

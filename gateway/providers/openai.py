@@ -18,7 +18,8 @@ from gateway.providers.openai_usage import read_usage
 from gateway.routing.target import Target
 from gateway.sse import Event
 from gateway.wire.chat_request import ChatRequest
-from gateway.wire.shapes import DONE, ChatAnswer, ChatChunk, Done, JsonObject, PlainDelta
+from gateway.wire.shapes import DONE, ChatAnswer, ChatChunk, Done, JsonObject, PlainText
+from gateway.wire.text_run import is_plain
 
 END_MARK = b"[DONE]"
 # Written anew for the client, so not passed on.
@@ -30,7 +31,7 @@ TEXT_TYPES = (str, type(None))
 # text. https://platform.openai.com/docs/api-reference/chat-streaming (checked 2026-11-27)
 CHOICES, TEXT, PADDING = b'"choices":', b'[{"index":0,"delta":{"content":"', b',"obfuscation":"'
 ENDS_OF_CHOICES = (b'},"logprobs":null,"finish_reason":null}]', b'},"finish_reason":null}]')
-ENDS = {end + rest: end for end in ENDS_OF_CHOICES for rest in (b"}", b',"usage":null}')}
+ENDS = {end + rest: b'"' + end for end in ENDS_OF_CHOICES for rest in (b"}", b',"usage":null}')}
 UNCOMMON_FIELDS = frozenset({"error", "usage", "obfuscation"})
 REMEMBERED_ENVELOPES = 1_024
 KNOWN_FINISHES = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
@@ -130,13 +131,13 @@ def _plain_chunk(data: bytes) -> ChatChunk | None:
     end, own_json = ENDS.get(rest), b""
     if end is None:
         end, own_json = _without_padding(rest)
-    if end is None or not text or b"\\" in text or not (text.isascii() and text.decode().isprintable()):
+    if end is None or not text or not is_plain(text):
         return None
     envelope = _envelope_of(envelope_json)
     if envelope is None:
         return None
     created, upstream_id, extras = envelope
-    plain = PlainDelta(b'%b%b"%b' % (TEXT, text, end), len(text), own_json)
+    plain = PlainText([text], TEXT, end, own_json)
     return ChatChunk(None, plain=plain, created=created, upstream_id=upstream_id, extras=extras)
 
 

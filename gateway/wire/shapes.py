@@ -56,20 +56,28 @@ class ChatAnswer(Struct, frozen=True):
         return str(self.choices[0].get("finish_reason") or "") if self.choices else ""
 
 
-class PlainDelta(NamedTuple):
-    """What nearly every chunk is: some text of choice 0 and nothing else, ready to be passed on.
+class PlainText(NamedTuple):
+    """What nearly every event is: a piece of text of choice 0 and nothing else, ready to be passed on.
 
-    `choices_json` is compact JSON as a client may read it; `extras_json` are the fields of this chunk
-    alone, without braces.
+    Each of `texts` between `opening` and `closing` is the `choices` of one event, as compact JSON;
+    `extras_json` are fields that this event has alone, without braces.
     """
 
-    choices_json: bytes
-    text_bytes: int
+    texts: list[bytes]
+    opening: bytes
+    closing: bytes
     extras_json: bytes = b""
+
+    @property
+    def text_bytes(self) -> int:
+        return sum(map(len, self.texts))
 
 
 class ChatChunk:
-    """One event of a stream: an answer's fields, with deltas for messages. Made per token, so it is bare."""
+    """One event of a stream: an answer's fields, with deltas for messages. Made per token, so it is bare.
+
+    With `plain` it may be several events that are alike but for their text.
+    """
 
     __slots__ = ("_choices", "created", "extras", "plain", "upstream_id", "usage", "usage_note")
 
@@ -77,7 +85,7 @@ class ChatChunk:
         self,
         choices: list[JsonObject] | None,
         *,
-        plain: PlainDelta | None = None,
+        plain: PlainText | None = None,
         usage: ReportedUsage | None = None,
         created: int = 0,
         upstream_id: str = "",
@@ -94,24 +102,41 @@ class ChatChunk:
 
     @property
     def choices(self) -> list[JsonObject]:
-        """The choices as objects; those of a plain chunk are read when they are asked for."""
+        """The choices as objects. Plain text becomes them when they are asked for, all texts as one."""
         if self._choices is None:
-            self._choices = orjson.loads(self.plain.choices_json) if self.plain else []
+            plain = self.plain
+            text = b"".join(plain.texts) if plain else b""
+            self._choices = orjson.loads(plain.opening + text + plain.closing) if plain else []
         return self._choices
 
-    def spelled_out(self) -> "ChatChunk":
-        """The same chunk as objects, for who does not pass it on as it is."""
-        if self.plain is None:
-            return self
-        own = orjson.loads(b"{%b}" % self.plain.extras_json)
+    def apart(self) -> "list[ChatChunk]":
+        """The same events as objects, one each, for who does not pass them on as they came."""
+        plain = self.plain
+        if plain is None:
+            return [self]
+        own = orjson.loads(b"{%b}" % plain.extras_json)
         extras = {**(self.extras or {}), **own} if own else self.extras
-        return ChatChunk(self.choices, created=self.created, upstream_id=self.upstream_id, extras=extras)
+        return [
+            ChatChunk(
+                orjson.loads(plain.opening + text + plain.closing),
+                created=self.created,
+                upstream_id=self.upstream_id,
+                extras=extras,
+            )
+            for text in plain.texts
+        ]
 
     def with_choices(self, choices: list[JsonObject]) -> "ChatChunk":
         """This chunk, saying something else."""
         if choices is self._choices:
             return self
         return ChatChunk(choices, usage=self.usage, created=self.created, extras=self.extras)
+
+    def with_text(self, plain: PlainText) -> "ChatChunk":
+        """This chunk, with other text."""
+        return ChatChunk(
+            None, plain=plain, created=self.created, upstream_id=self.upstream_id, extras=self.extras
+        )
 
 
 @dataclass(frozen=True, slots=True)

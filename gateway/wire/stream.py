@@ -15,7 +15,7 @@ from gateway.wire.dialect import Dialect, UsagePlace
 from gateway.wire.encode import encode
 from gateway.wire.envelope import extra_fields_object, metadata_object, with_reasoning
 from gateway.wire.failure import failed_chunk
-from gateway.wire.shapes import Attempt, ChatChunk, JsonObject, Reading, Served
+from gateway.wire.shapes import Attempt, ChatChunk, JsonObject, PlainText, Reading, Served
 from gateway.wire.usage import usage_object
 
 END = b"data: [DONE]\n\n"
@@ -64,9 +64,10 @@ class StreamRewriter:
         """What may be sent now. Chunks without choices say nothing but usage, which comes last."""
         plain = chunk.plain
         if plain is not None and 0 in self._spoken and not self._finished and not self._dialect.has_log_probs:
-            own_json = plain.extras_json + b"," if plain.extras_json else b""
-            return self._chunk(plain.choices_json, self._encoded(chunk.extras) + own_json)
-        chunk = chunk.spelled_out()
+            return self._pass_on(plain, self._encoded(chunk.extras))
+        return b"".join(map(self._feed, chunk.apart()))
+
+    def _feed(self, chunk: ChatChunk) -> bytes:
         if not chunk.choices:
             self._late_extras.update(chunk.extras or {})
             return b""
@@ -147,6 +148,15 @@ class StreamRewriter:
             choices_json,
             self._next_number(),
         )
+
+    def _pass_on(self, plain: PlainText, extras_json: bytes) -> bytes:
+        """Each text as a chunk of its own, in the form of `_chunk`."""
+        own_json = plain.extras_json + b"," if plain.extras_json else b""
+        start = b'%b%b%b"choices":%b' % (self._head, extras_json, own_json, plain.opening)
+        stop = plain.closing + b',"usage":null,"extra_fields":{"chunk_index":'
+        texts, first = plain.texts, self._number
+        self._number += len(texts)
+        return b"".join([b"%b%b%b%d}}\n\n" % (start, text, stop, n) for n, text in enumerate(texts, first)])
 
     def _encoded(self, extras: JsonObject | None) -> bytes:
         """These fields with a comma behind each, written anew only when they are others than before."""
