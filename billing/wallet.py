@@ -1,7 +1,7 @@
 """What of an organization's credit is free at this moment, running requests considered.
 
 The ledger lags behind Redis by the requests that run and by those that are not ingested yet. The
-names of the counters are the data plane's (`gateway.admission.wallet_counter`).
+names of the counters are the data plane's (`gateway.counter_names.wallet_counter`).
 """
 
 from decimal import Decimal

@@ -18,7 +18,7 @@ from billing.budgets import ROLLING_BUCKETS, Period, period_of, rolling_period
 from billing.families import is_with_provider, sql_pattern
 from billing.models import Budget, UsageEvent
 from billing.money import ZERO_USD
-from gateway.admission import budget_counter, rolling_counter
+from gateway.counter_names import budget_counter, rolling_counter
 from gateway.counters import MoneyCount, read_money
 from gateway.label_budgets import subject_part
 

@@ -16,7 +16,8 @@ from importlib.resources import files
 import hiredis
 
 from billing.usage import TokenUsage
-from gateway.admission import budget_id_of, hold_key, limit_nano_of
+from gateway.admission import hold_key, limit_nano_of
+from gateway.counter_names import budget_id_of
 from gateway.errors import GatewayError
 from gateway.limits import Hold
 from gateway.meter import Meter

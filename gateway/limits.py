@@ -48,6 +48,12 @@ class Check(Struct, frozen=True):
     counter: str = ""
     period: Period | None = None
     subject: str = ""
+    label: str = ""
+    """`key:requests`, `organization:budget:month`, …"""
+
+    @property
+    def is_wallet(self) -> bool:
+        return self.budget is not None and self.budget.is_wallet
 
     @property
     def limit(self) -> int:
@@ -62,11 +68,26 @@ class Check(Struct, frozen=True):
         }
         return limits[self.kind] or 0
 
-    @property
-    def label(self) -> str:
-        """`key:requests`, `organization:budget:month`, …"""
-        window = f":{self.budget.window}" if self.budget else ""
-        return f"{self.scope.kind}:{DIMENSIONS[self.kind]}{window}"
+    def of(self, need: Need) -> "Check":
+        """The same check, asking for what a request needs."""
+        first, second, third, fourth = self.arguments
+        if self.budget is not None:
+            second = need.wallet_nano if self.budget.is_wallet else need.budget_nano
+        elif self.kind == "t":
+            third = need.tokens
+        else:
+            return self
+        return Check(
+            self.kind,
+            self.key,
+            self.scope,
+            (first, second, third, fourth),
+            self.budget,
+            self.counter,
+            self.period,
+            self.subject,
+            self.label,
+        )
 
 
 class HeldCheck(Struct, frozen=True):

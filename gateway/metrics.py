@@ -3,11 +3,14 @@
 Labels never hold a tenant, a key or a name that a client can make up.
 """
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import cache
+from itertools import accumulate
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
 OVERHEAD_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
@@ -18,51 +21,61 @@ Gauge = tuple[str, str, Callable[[], float]]
 
 
 class GatewayMetrics:
-    """Counts every finished request; reads the gauges when it is asked."""
+    """Counts every finished request; reads the gauges when it is asked.
+
+    The sums are kept here and become Prometheus' families when they are read: its own counters take a lock
+    for each step, and nobody else counts in this process.
+    """
 
     def __init__(self, gauges: list[Gauge]) -> None:
         self.registry = CollectorRegistry()
         self._gauges = gauges
-        self._requests = Counter(
-            "farebox_requests", "Finished requests.", ["ending", "status"], registry=self.registry
-        )
-        tokens = Counter("farebox_tokens", "Billed tokens.", ["kind"], registry=self.registry)
-        self._prompt_tokens, self._completion_tokens = tokens.labels("prompt"), tokens.labels("completion")
-        # Looking a label up costs more than counting.
-        self._requests_by = cache(self._requests.labels)
-        self._charged = Counter(
-            "farebox_charged_nano_usd", "Charged to organizations, in nano-dollars.", registry=self.registry
-        )
-        self._duration = Histogram(
-            "farebox_request_seconds",
-            "From arrival to the last byte.",
-            buckets=SECONDS_BUCKETS,
-            registry=self.registry,
-        )
-        self._overhead = Histogram(
-            "farebox_overhead_seconds",
-            "Our own part of that.",
-            buckets=OVERHEAD_BUCKETS,
-            registry=self.registry,
-        )
+        self._requests: Counter[tuple[str, str]] = Counter()
+        self._prompt_tokens = self._completion_tokens = self._charged_nano = 0
+        self._duration, self._overhead = _Times(SECONDS_BUCKETS), _Times(OVERHEAD_BUCKETS)
         self.registry.register(self)
 
-    def count(self, event: dict[str, object]) -> None:
+    def count(self, event: dict[str, Any]) -> None:
         """Count one usage event."""
-        self._requests_by(event["ending"], event["status"]).inc()
-        usage = event["usage"]
-        assert isinstance(usage, dict), "an event carries a usage vector"
-        self._prompt_tokens.inc(sum(usage.get(kind, 0) for kind in PROMPT_KINDS))
-        self._completion_tokens.inc(sum(usage.get(kind, 0) for kind in COMPLETION_KINDS))
-        self._charged.inc(_number(event["charge_nano"]))
-        self._duration.observe(_number(event["duration_ms"]) / 1000)
-        self._overhead.observe(_number(event["overhead_ms"]) / 1000)
+        self._requests[event["ending"], str(event["status"])] += 1
+        used = event["usage"].get
+        self._prompt_tokens += sum([used(kind, 0) for kind in PROMPT_KINDS])
+        self._completion_tokens += sum([used(kind, 0) for kind in COMPLETION_KINDS])
+        self._charged_nano += event["charge_nano"]
+        self._duration.add(event["duration_ms"] / 1000)
+        self._overhead.add(event["overhead_ms"] / 1000)
 
     def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily("farebox_requests", "Finished requests.", labels=["ending", "status"])
+        for labels, count in self._requests.items():
+            requests.add_metric(labels, count)
+        tokens = CounterMetricFamily("farebox_tokens", "Billed tokens.", labels=["kind"])
+        tokens.add_metric(["prompt"], self._prompt_tokens)
+        tokens.add_metric(["completion"], self._completion_tokens)
+        charged = "Charged to organizations, in nano-dollars."
+        yield from (requests, tokens)
+        yield CounterMetricFamily("farebox_charged_nano_usd", charged, value=self._charged_nano)
+        yield self._duration.family("farebox_request_seconds", "From arrival to the last byte.")
+        yield self._overhead.family("farebox_overhead_seconds", "Our own part of that.")
         for name, meaning, read in self._gauges:
             yield GaugeMetricFamily(name, meaning, value=read())
 
 
-def _number(value: object) -> float:
-    assert isinstance(value, int | float), "an event's measures are numbers"
-    return value
+class _Times:
+    """How many times lay within each bound, and their sum."""
+
+    def __init__(self, bounds_seconds: tuple[float, ...]) -> None:
+        self._bounds_seconds = bounds_seconds
+        self._counts = [0] * (len(bounds_seconds) + 1)
+        self._sum_seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._counts[bisect_left(self._bounds_seconds, seconds)] += 1
+        self._sum_seconds += seconds
+
+    def family(self, name: str, meaning: str) -> HistogramMetricFamily:
+        bounds = [*map(str, map(float, self._bounds_seconds)), "+Inf"]
+        within = list(accumulate(self._counts))
+        return HistogramMetricFamily(
+            name, meaning, buckets=list(zip(bounds, within, strict=True)), sum_value=self._sum_seconds
+        )

@@ -193,9 +193,7 @@ def _as_served(check: HeldCheck, event: UsageRecord) -> HeldCheck:
     """The check of a model family counts only what a model of the family answered."""
     if not check.family:
         return check
-    is_counted = is_of_family(
-        check.family, provider=event.get("provider", ""), model=event.get("model", "")
-    )
+    is_counted = is_of_family(check.family, provider=event.get("provider", ""), model=event.get("model", ""))
     return replace(check, is_counted=is_counted)
 
 

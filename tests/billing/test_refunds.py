@@ -12,7 +12,7 @@ from billing.models import TestCharge
 from billing.refunds import ask_again, refund_payment
 from billing.services import adjust_credit
 from billing.wallet import free_credit_usd, wallet_key
-from gateway.admission import wallet_counter
+from gateway.counter_names import wallet_counter
 from gateway.policy import shard_of, shard_prefix
 from tests.billing.payment_cases import ask, balance, charge_of, latest, moves, pay
 

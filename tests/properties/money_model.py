@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from billing.budgets import period_of
-from gateway.admission import budget_counter, wallet_counter
+from gateway.counter_names import budget_counter, wallet_counter
 from gateway.policy import WALLET_WINDOW, BudgetRule, Policy, Reach, Scope
 
 NAMES_OF_SCOPES = ("key", "project", "organization")
