@@ -5,7 +5,6 @@ fetched, and fields that are not known here go to the provider as they are.
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -14,6 +13,7 @@ import orjson
 from gateway.errors import InvalidValue, MissingParameter
 from gateway.wire.audio import longest_milliseconds
 from gateway.wire.checks import shown
+from gateway.wire.normal_form import expansion_bytes
 from gateway.wire.shapes import JsonObject
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -72,10 +72,8 @@ def _measure_text(text: str, tally: PromptTally) -> None:
     if text.isascii():
         tally.text_bytes += len(text)
         return
-    size_bytes = len(text.encode())
-    tally.text_bytes += size_bytes
-    if not unicodedata.is_normalized("NFKC", text):
-        tally.expansion_bytes += max(0, len(unicodedata.normalize("NFKC", text).encode()) - size_bytes)
+    tally.text_bytes += len(text.encode())
+    tally.expansion_bytes += expansion_bytes(text)
 
 
 def _check_message(message: Any, index: int, tally: PromptTally) -> None:

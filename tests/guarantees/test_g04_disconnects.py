@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.guarantees.books import priced
 from tests.house import House, Process, Team, apart, chat, eventually
 from tests.stream_client import RawStream, raw_request
 
@@ -76,8 +77,10 @@ async def test_usage_that_came_before_the_client_left_is_billed_as_reported(
         await asyncio.sleep(0.2)
 
     event = await apart(team.only_event)
-    assert event.output_tokens == 8
-    assert event.is_estimated is False
+    (billed,) = await apart(house.invoice, client_request_id=str(event.id))
+    assert (event.ending, event.status) == ("client_left", 499)
+    assert (event.output_tokens, event.is_estimated) == (8, False)
+    assert priced(billed) == event.charge_usd == await apart(team.charged_usd)
 
 
 async def test_a_client_that_leaves_a_buffered_call_ends_the_upstream_call(
