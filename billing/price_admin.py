@@ -21,9 +21,8 @@ from unfold.widgets import (
 from billing.errors import InvalidPrice
 from billing.models import Markup, PriceFact
 from billing.money import PICO_PER_USD
-from billing.price_facts import REQUEST_FIELD, SEARCH_FIELD, TOKENS_PER_MILLION, UNITS
+from billing.price_facts import REQUEST_FIELD, SEARCH_FIELD, TOKENS_PER_MILLION, UNITS, Numbers
 from billing.price_services import (
-    Numbers,
     checked_markup,
     checked_price,
     set_markup,

@@ -6,7 +6,7 @@ in it is checked here, once. Pure. Reading files is `billing.price_files`, rows 
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -34,6 +34,17 @@ MAY_BE_ZERO = frozenset({"cache_write", "cache_write_1h"})
 _LATER_UNITS = frozenset({"cache_write_1h"})
 
 FREE = Rates(**dict.fromkeys((unit for unit in UNITS if unit not in _LATER_UNITS), 0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """What a price says, in the units of price files. `above` maps prompt tokens to rates."""
+
+    usd_per_million: Mapping[str, Decimal] = field(default_factory=dict)
+    is_free: bool = False
+    usd_per_request: Decimal | None = None
+    usd_per_thousand_searches: Decimal | None = None
+    above: Mapping[int, Mapping[str, Decimal]] = field(default_factory=dict)
 
 
 def rate_pico(name: str, amount_usd: Decimal) -> int:

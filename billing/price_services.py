@@ -7,7 +7,6 @@ InvalidPrice, naming the field and what is allowed.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -24,6 +23,7 @@ from billing.price_facts import (
     MAX_USD_PER_MILLION,
     REQUEST_FIELD,
     SEARCH_FIELD,
+    Numbers,
     check_long_contexts,
     name_of,
     price_of,
@@ -41,17 +41,6 @@ MOST_FEE_USD = Decimal(100)
 
 _PROVIDER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Numbers:
-    """What a price says, in the units of price files. `above` maps prompt tokens to rates."""
-
-    usd_per_million: Mapping[str, Decimal] = field(default_factory=dict)
-    is_free: bool = False
-    usd_per_request: Decimal | None = None
-    usd_per_thousand_searches: Decimal | None = None
-    above: Mapping[int, Mapping[str, Decimal]] = field(default_factory=dict)
 
 
 @transaction.atomic

@@ -197,7 +197,6 @@ def _parameters(account: Account, day: date) -> dict[str, Any]:
     }
 
 
-
 def _sum(first: int | None, second: int | None) -> int | None:
     return first if second is None else second if first is None else first + second
 

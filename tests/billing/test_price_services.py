@@ -10,8 +10,8 @@ from accounts.models import OrganizationEpoch
 from billing.errors import InvalidPrice, UnknownPrice
 from billing.models import Markup, PriceCeiling, PriceFact
 from billing.price_book import load_price_book, read_price_book
+from billing.price_facts import Numbers
 from billing.price_services import (
-    Numbers,
     register_shipped_prices,
     set_ceiling,
     set_markup,

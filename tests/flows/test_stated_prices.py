@@ -8,7 +8,8 @@ import pytest
 
 from billing.models import UsageEvent
 from billing.price_book import load_price_book
-from billing.price_services import Numbers, set_ceiling, set_markup, state_price, take_price_back
+from billing.price_facts import Numbers
+from billing.price_services import set_ceiling, set_markup, state_price, take_price_back
 from billing.price_versions import PriceVersions
 from billing.terms import bill_of
 from billing.usage import TokenUsage

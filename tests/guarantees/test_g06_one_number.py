@@ -28,7 +28,8 @@ from billing.ingest import ingest_shard
 from billing.ledger import AccountKind, Leg, TransferKind, post_transfer
 from billing.models import EventAdjustment
 from billing.price_book import load_price_book
-from billing.price_services import Numbers, state_price
+from billing.price_facts import Numbers
+from billing.price_services import state_price
 from billing.pricing import cost_of
 from billing.rerating import Selection, rerate
 from billing.usage import TokenUsage

@@ -29,7 +29,8 @@ from billing.ingest import ingest_shard
 from billing.models import EventAdjustment, LedgerTransfer, UsageEvent
 from billing.money import nano_to_usd
 from billing.price_book import load_price_book
-from billing.price_services import Numbers, set_markup, state_price, take_price_back
+from billing.price_facts import Numbers
+from billing.price_services import set_markup, state_price, take_price_back
 from billing.price_versions import PriceVersions
 from billing.pricing import cost_of
 from billing.rerating import NO_PRICE, Rerating, Selection, rerate
