@@ -80,11 +80,11 @@ class LedgerAuditAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     list_display = ("finished_at", "result", "duration", "transfers", "events", "not_repriced")
     fields = (
         ("started_at", "finished_at", "duration"),
-        ("result", "failure"),
+        ("outcome", "failure"),
         ("transfers", "entries", "events", "repriced", "not_repriced"),
         "checked_rules",
     )
-    readonly_fields = ("result", "duration", "checked_rules")
+    readonly_fields = ("outcome", "duration", "checked_rules")
     inlines = (LedgerAuditFindingInline,)
 
     @display(description="Result", label={"clean": "success", "differs": "danger", "not finished": "warning"})  # type: ignore[untyped-decorator]

@@ -177,5 +177,7 @@ def test_the_operators_page_shows_audits_and_changes_none(alice):
 
     assert "Every account&#x27;s balance is the sum of its entries" in text
     assert str(alice.organization.pk) in text
+    assert "2 differ" in text
+    assert "(&#x27;" not in text
     assert browser.get("/admin/billing/ledgeraudit/").status_code == 200
     assert browser.post(page, {"differences": 0}).status_code == 403
