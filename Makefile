@@ -11,7 +11,7 @@ need_python = command -v $(PYTHON) > /dev/null || \
 	{ echo "farebox: $(PYTHON) is missing. Install it: apt-get install python3 python3-venv" >&2; exit 1; }
 install = $(need_python); $(PYTHON) -I config/bootstrap.py
 
-.PHONY: run test check migrate bench prove
+.PHONY: run test check migrate bench prove mutants test-nightly
 
 run:
 	@$(install) requirements.lock
@@ -37,6 +37,18 @@ bench:
 prove:
 	@$(install) requirements-dev.lock
 	@exec .venv/bin/python -m tests.prove $(ARGS)
+
+# Over 30 seeded bugs in a copy of the project; each must be noticed by its test. A quarter of an hour.
+mutants:
+	@$(install) requirements-dev.lock
+	@exec .venv/bin/python -m tests.mutants $(ARGS)
+
+# What CI tries briefly, for longer: the machine of money, ten races for one budget. Then: make prove.
+test-nightly:
+	@$(install) requirements-dev.lock
+	@PROOF_EXAMPLES=20000 PROOF_STEPS=200 PROOF_SEED=$${PROOF_SEED:-$$(date +%Y%m%d)} \
+		PROOF_SEEDS=10 .venv/bin/python -m pytest tests/guarantees/test_g01_budgets_hold.py \
+		tests/guarantees/test_g02_no_phantom_refusals.py -s $(ARGS)
 
 # For a PostgreSQL of your own, named by DATABASE_URL; `make run` migrates its own by itself.
 migrate:

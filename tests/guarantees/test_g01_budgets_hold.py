@@ -29,7 +29,7 @@ AT_ONCE = 60
 BUDGET_USD = Decimal("1.00")
 # What small calls must get out of the budget, although holds are larger than what is spent.
 LEAST_USED_USD = Decimal("0.95")
-SEEDS = int(os.environ.get("FAREBOX_PROOF_SEEDS", "1"))
+SEEDS = int(os.environ.get("PROOF_SEEDS", "1"))
 LEASE = {"FAREBOX_HOLD_LEASE_SECONDS": "4", "FAREBOX_HOLD_RENEW_SECONDS": "1"}
 # Ten tokens of a model that is dear enough for 1,000 requests to want more than there is.
 BODY = chat("dear@fake", "spend [[pace 2]]", stream=True, max_tokens=12)

@@ -17,9 +17,9 @@ from tests.properties.till import Till, own_valkey
 
 pytestmark = pytest.mark.guarantee
 
-EXAMPLES = int(os.environ.get("FAREBOX_PROOF_EXAMPLES", "500"))
-STEPS = int(os.environ.get("FAREBOX_PROOF_STEPS", "100"))
-SEED = int(os.environ.get("FAREBOX_PROOF_SEED", "20261127"))
+EXAMPLES = int(os.environ.get("PROOF_EXAMPLES", "500"))
+STEPS = int(os.environ.get("PROOF_STEPS", "100"))
+SEED = int(os.environ.get("PROOF_SEED", "20261127"))
 
 
 @pytest.fixture(scope="module")

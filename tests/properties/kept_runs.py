@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent / "failures"
-MAX_TRIALS = 2_000
+MAX_TRIALS = 400
 
 Steps = list[Any]
 
