@@ -73,9 +73,8 @@ async def test_requests_beyond_the_limit_are_told_when_to_come_back() -> None:
 
 async def test_a_retry_after_the_stated_time_is_admitted() -> None:
     async with bench(rate_burst_seconds=1.0) as limits:
-        who = policy(key={"requests_per_minute": 1200})
-        for _ in range(20):
-            await limits.admit(who)
+        who = policy(key={"requests_per_minute": 60})
+        await limits.admit(who)
         with pytest.raises(RateLimited) as refused:
             await limits.admit(who)
 
