@@ -112,7 +112,10 @@ class MoneyMachine(RuleBasedStateMachine):
         """A running answer outgrows its hold."""
         for request in self._running(which):
             wanted = max(1, request.most_nano * share // 100)
-            granted = self.till.extend(request.hold, wanted_nano=wanted, takes_wallet=not request.is_own)
+            limits = {limit.rule.id.hex: limit.rule.amount_nano for limit in self.model.limits}
+            granted = self.till.extend(
+                request.hold, limits, wanted_nano=wanted, takes_wallet=not request.is_own
+            )
             assert granted == self.model.extend(request, wanted)
 
     @rule(which=NUMBERS)
@@ -185,6 +188,9 @@ class MoneyMachine(RuleBasedStateMachine):
     @rule()
     @kept
     def lose_memory(self) -> None:
+        """Unless a process is still busy with what was settled for it: then Redis is all that knows."""
+        if any(request.is_ended for request in self.model.unsettled()):
+            return
         self.till.lose_memory()
         self.model.lose_memory()
 
@@ -281,11 +287,11 @@ class MoneyMachine(RuleBasedStateMachine):
         if hold is None:
             return
         binding = self._binding(key, is_own or not amount_nano)
-        limits = {limit.counter(now): limit.rule.amount_nano for limit in binding}
+        limits = {limit.counter(now): limit for limit in binding}
         shares = dict.fromkeys(limits, amount_nano)
         model.requests.append(Request(event, hold, key, process, shares, limits, is_own))
-        for counter, limit_nano in limits.items():
-            model.note_height(counter, limit_nano)
+        for counter, limit in limits.items():
+            model.note_height(counter, limit.rule.amount_nano)
 
     def _answer(
         self, process: int, key: int, need: Need, event: dict[str, Any]
@@ -306,9 +312,9 @@ class MoneyMachine(RuleBasedStateMachine):
         for request in mine:
             request.event.update(self._event(request, request.used_nano))
         self.till.renew(process)
-        alive = [request for request in mine if request.is_held and not request.is_ended]
+        alive = [request for request in mine if not request.is_ended]
         for request in alive:
-            request.recorded_nano, request.has_lease = request.used_nano, True
+            self.model.renew(request)
         return alive
 
     def _event(self, request: Request, amount_nano: int) -> dict[str, Any]:

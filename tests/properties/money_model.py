@@ -42,8 +42,8 @@ class Request:
     key: int
     process: int | None
     shares: dict[str, int]
-    limits: dict[str, int]
-    """What each counter's limit was when it was admitted: an answer grows under that one."""
+    limits: dict[str, Limit]
+    """The limit of each counter: an answer grows into it as it stands."""
     is_own: bool
     used_nano: int = 0
     recorded_nano: int = 0
@@ -162,18 +162,24 @@ class Model:
         if not request.is_held or request.is_ended:
             return -1
         rooms = [
-            limit - self.spent.get(counter, 0) - self.held(counter)
+            limit.rule.amount_nano - self.spent.get(counter, 0) - self.held(counter)
             for counter, limit in request.limits.items()
         ]
         granted_nano = max(0, min(wanted_nano, *rooms))
         for counter in request.shares:
             request.shares[counter] += granted_nano
-            self.note_height(counter, request.limits[counter])
+            if granted_nano:
+                self.note_height(counter, request.limits[counter].rule.amount_nano)
         return granted_nano
 
     def note_height(self, counter: str, permitted_nano: int) -> None:
         """This much was permitted, whatever the limit has become since."""
         self.permitted[counter] = max(self.permitted.get(counter, 0), permitted_nano)
+
+    def renew(self, request: Request) -> None:
+        """Its process says that it lives and what it has used; a hold that Redis has lost is held again."""
+        request.is_held = request.has_lease = True
+        request.recorded_nano = request.used_nano
 
     def void(self, request: Request) -> None:
         request.is_ended = request.is_marked = True

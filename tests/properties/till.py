@@ -77,8 +77,8 @@ class Ledger:
 class FromLedger(Rebuilder):
     """The real rebuilding, asking a ledger that lies in memory."""
 
-    def __init__(self, pipeline: RedisPipeline, ledger: Ledger) -> None:
-        super().__init__(pipeline, policies=None, timeout_seconds=5.0)  # type: ignore[arg-type]  # never asked
+    def __init__(self, pipeline: RedisPipeline, ledger: Ledger, settings: GatewaySettings) -> None:
+        super().__init__(pipeline, policies=None, settings=settings)  # type: ignore[arg-type]  # never asked
         self._ledger = ledger
 
     async def _ledger_knows(self, counter: MoneyCounter) -> Counted:
@@ -94,7 +94,7 @@ class Process:
         self.admission = Admission(
             pipeline,
             settings=settings,
-            rebuild=FromLedger(pipeline, till.ledger).rebuild,
+            rebuild=FromLedger(pipeline, till.ledger, settings).rebuild,
             release=lambda hold: self.settler.hand_over(void(hold)),
             clock=lambda: till.now,
         )
@@ -110,8 +110,9 @@ class Till:
         self._client.flushall()
         self.now = datetime.now(UTC)
         self.ledger = Ledger()
+        self._on_top: dict[uuid.UUID, tuple[int, int]] = {}
         self._pipeline = self.run(_pipeline(self._settings))
-        self._extender = Extender(self._pipeline)
+        self._extender = Extender(self._pipeline, current_policy=_nobody)
         self.processes = [self._new_process(), self._new_process()]
 
     def close(self) -> None:
@@ -127,7 +128,9 @@ class Till:
         request_id = uuid.UUID(event["id"])
         admission = self.processes[process].admission
         hold = self.run(admission.admit(who, request_id=request_id, need=need, event=event))
-        self.processes[process].leases.watch(hold, lambda: event)
+        self._on_top[request_id] = (0, 0)
+        leases = self.processes[process].leases
+        leases.watch(hold, lambda: event, on_top=lambda: self._on_top[request_id])
         return hold
 
     def settle(self, process: int, hold: Hold, event: dict[str, Any] | None) -> None:
@@ -137,9 +140,16 @@ class Till:
         settler.hand_over(settlement_of(hold, event) if event else void(hold))
         self.run(settler.drain(timeout_seconds=5))
 
-    def extend(self, hold: Hold, *, wanted_nano: int, takes_wallet: bool) -> int:
+    def extend(self, hold: Hold, limits_nano: dict[str, int], *, wanted_nano: int, takes_wallet: bool) -> int:
         """The nano-dollars that a running request came to hold more of every counter."""
-        return self.run(self._extender._ask(hold, wanted_nano=wanted_nano, takes_wallet=takes_wallet))
+        asking = self._extender._ask(
+            hold, limits_nano=limits_nano, wanted_nano=wanted_nano, takes_wallet=takes_wallet
+        )
+        granted_nano = self.run(asking)
+        budgets_nano, wallet_nano = self._on_top[hold.request_id]
+        more_nano = max(0, granted_nano)
+        self._on_top[hold.request_id] = (budgets_nano + more_nano, wallet_nano + more_nano * takes_wallet)
+        return granted_nano
 
     def renew(self, process: int) -> None:
         self.run(self.processes[process].leases.renew())
@@ -199,6 +209,11 @@ class Till:
         return Process(self._pipeline, self._settings, self)
 
 
+async def _nobody(_secret_hmac: bytes) -> Policy | None:
+    """Limits are told by the machine."""
+    return None
+
+
 async def _pipeline(settings: GatewaySettings) -> RedisPipeline:
     return RedisPipeline(
         settings.redis_url,
@@ -220,5 +235,7 @@ def _settings(url: str, folder: Path) -> GatewaySettings:
         shards=SHARDS,
         redis_call_timeout_ms=5000.0,
         hold_lease_seconds=LEASE_SECONDS,
+        # Nobody waits for holds to be restored: the machine says when that happens.
+        hold_renew_seconds=0.0,
         spool_dir=str(folder / "spool"),
     )
