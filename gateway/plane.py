@@ -12,6 +12,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from accounts.vault import Vault
 from billing.price_book import load_price_book
 from gateway.admission import Admission
@@ -28,6 +30,7 @@ from gateway.extension import Extender
 from gateway.idempotency import OnceOnly
 from gateway.leases import LeaseKeeper
 from gateway.metrics import GatewayMetrics, Gauge
+from gateway.outer_transport import OuterTransport
 from gateway.policy_store import PolicyStore
 from gateway.rebuild import Rebuilder
 from gateway.redis_pipeline import RedisPipeline
@@ -74,7 +77,7 @@ class Plane:
         self.leases = LeaseKeeper(self.redis, settings=settings)
         self.metrics = GatewayMetrics(self._gauges())
         self.running = RunningRequests(self.settler, self.leases, on_end=self.metrics.count)
-        self._transport = PooledTransport(_transport_limits(settings))
+        self._transport = _transport(settings)
         self.rebuilder = Rebuilder(self.redis, self.policies, settings=settings)
         self.completions = Completions(
             limits=ParseLimits(depth=settings.json_depth_limit, choices=settings.choices_limit),
@@ -162,7 +165,20 @@ async def _supervised(name: str, work: Any) -> None:
         await asyncio.sleep(1.0)
 
 
-def _outbound(transport: PooledTransport, settings: GatewaySettings) -> Outbound:
+def _transport(settings: GatewaySettings) -> httpx.AsyncBaseTransport:
+    pooled = PooledTransport(_transport_limits(settings))
+    if not settings.upstream_proxy_url and not settings.upstream_http2:
+        return pooled
+    return OuterTransport(
+        pooled,
+        proxy_url=settings.upstream_proxy_url,
+        is_http2=settings.upstream_http2,
+        connections=settings.upstream_connections_per_origin,
+        idle_seconds=settings.upstream_idle_expiry_seconds,
+    )
+
+
+def _outbound(transport: httpx.AsyncBaseTransport, settings: GatewaySettings) -> Outbound:
     networks = frozenset(ip_network(network) for network in settings.allowed_upstream_networks)
     return Outbound(
         transport=transport,

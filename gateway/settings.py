@@ -41,6 +41,15 @@ class GatewaySettings:
     upstream_connections_per_origin: int = _setting(2000, "Open connections to one provider.")
     upstream_idle_connections_per_origin: int = _setting(200, "Idle connections kept to one provider.")
     upstream_idle_expiry_seconds: float = _setting(30.0, "An idle connection is closed after this.")
+    upstream_proxy_url: str = field(
+        default="",
+        repr=False,
+        metadata={
+            "description": "Proxy (`http://…`, maybe with a password) of the operator's providers; "
+            "endpoints of organizations never take it."
+        },
+    )
+    upstream_http2: bool = _setting(False, "Whether the operator's providers are asked for HTTP/2.")
     upstream_answer_limit_bytes: int = _setting(32 * 1024 * 1024, "Largest buffered answer.")
     upstream_event_limit_bytes: int = _setting(4 * 1024 * 1024, "Largest single stream event.")
     allowed_upstream_networks: tuple[str, ...] = _setting(

@@ -2,8 +2,7 @@
 
 Which connection serves which request, and how one is opened. What may be connected to is decided by
 gateway.egress; a single connection is gateway.upstream_connection; what an answer means is for
-gateway.upstream. Redirects are never followed. For proxies or HTTP/2, operators plug in any other
-`httpx.AsyncBaseTransport`.
+gateway.upstream; proxies and HTTP/2 are for gateway.outer_transport. Redirects are never followed.
 """
 
 import asyncio

@@ -1,0 +1,117 @@
+"""Upstream calls through a proxy, or by HTTP/2: a kept library's pool under httpx's interface.
+
+For operators who set FAREBOX_UPSTREAM_PROXY_URL or FAREBOX_UPSTREAM_HTTP2; everyone else is served by
+gateway.transport alone, which costs a fraction. The library is httpcore2 because its pool, unlike
+that of httpx, survives cancelled requests. Endpoints of organizations never come this way: behind a
+proxy nobody could check the address that is connected to.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Final, cast
+
+import httpcore2
+import httpx
+
+from gateway.egress import EgressPolicy
+
+_GUARDED: Final = EgressPolicy()
+# The library's errors by the names that httpx gives them; the first that fits is taken.
+_ERRORS: Final[tuple[tuple[type[Exception], type[httpx.TransportError]], ...]] = (
+    (httpcore2.ConnectTimeout, httpx.ConnectTimeout),
+    (httpcore2.ReadTimeout, httpx.ReadTimeout),
+    (httpcore2.WriteTimeout, httpx.WriteTimeout),
+    (httpcore2.PoolTimeout, httpx.PoolTimeout),
+    (httpcore2.ConnectError, httpx.ConnectError),
+    (httpcore2.ProxyError, httpx.ProxyError),
+    (httpcore2.ReadError, httpx.ReadError),
+    (httpcore2.WriteError, httpx.WriteError),
+    (httpcore2.LocalProtocolError, httpx.LocalProtocolError),
+    (httpcore2.UnsupportedProtocol, httpx.UnsupportedProtocol),
+    (httpcore2.RemoteProtocolError, httpx.RemoteProtocolError),
+)
+
+
+class OuterTransport(httpx.AsyncBaseTransport):
+    """Takes what may go through the proxy or by HTTP/2; what is guarded goes to `guarded`.
+
+    Raises httpx's transport errors. `proxy_url` "" means none.
+    """
+
+    def __init__(
+        self,
+        guarded: httpx.AsyncBaseTransport,
+        *,
+        proxy_url: str,
+        is_http2: bool,
+        connections: int,
+        idle_seconds: float,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._guarded = guarded
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=ssl_context or ssl.create_default_context(),
+            proxy=httpcore2.Proxy(proxy_url) if proxy_url else None,
+            max_connections=connections,
+            keepalive_expiry=idle_seconds,
+            http2=is_http2,
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        policy = cast(EgressPolicy, request.extensions.get("egress", _GUARDED))
+        if policy.is_guarded:
+            return await self._guarded.handle_async_request(request)
+        with _translated(request):
+            answer = await self._pool.handle_async_request(_outgoing(request))
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=_Answer(answer, request),
+            request=request,
+        )
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+        await self._guarded.aclose()
+
+
+class _Answer(httpx.AsyncByteStream):
+    """The answer's body. Its connection goes back to the pool when it is read to its end or closed."""
+
+    def __init__(self, answer: httpcore2.Response, request: httpx.Request) -> None:
+        self._answer = answer
+        self._request = request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _translated(self._request):
+            async for part in self._answer.aiter_stream():
+                yield part
+
+    async def aclose(self) -> None:
+        # Shielded: a request that is cancelled must still give its connection back.
+        await asyncio.shield(self._answer.aclose())
+
+
+def _outgoing(request: httpx.Request) -> httpcore2.Request:
+    url = request.url
+    return httpcore2.Request(
+        method=request.method,
+        url=httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=cast(httpx.AsyncByteStream, request.stream),
+        extensions={"timeout": dict(request.extensions.get("timeout", {}))},
+    )
+
+
+@contextmanager
+def _translated(request: httpx.Request) -> Iterator[None]:
+    try:
+        yield
+    except Exception as exc:
+        for theirs, ours in _ERRORS:
+            if isinstance(exc, theirs):
+                # Its text may name an address, which is not the customer's to know.
+                raise ours(f"the upstream failed ({type(exc).__name__})", request=request) from exc
+        raise
