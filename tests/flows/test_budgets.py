@@ -13,7 +13,7 @@ from billing.models import Budget
 from billing.money import nano_to_usd
 from gateway.alert_services import set_webhook
 from gateway.policy import shard_of, shard_prefix
-from tests.flows.calls import Reply, call
+from tests.flows.calls import Reply, call, is_at_rest, soon
 from tests.gateway.receiver import Receiver
 from tests.house import House, Process, Team, apart, chat, eventually
 
@@ -47,8 +47,11 @@ def make(team: Team, amount_nano: int = BOUND_NANO, **terms: Any) -> Budget:
 
 
 async def ask(gateway: Process, key: str, **changes: Any) -> Reply:
+    """One call, and its settlement: the request itself does not wait for that."""
     parameters = {"max_tokens": ANSWER, **changes}
-    return await call(gateway, key, chat(parameters.pop("model", "echo@fake"), **parameters))
+    reply = await call(gateway, key, chat(parameters.pop("model", "echo@fake"), **parameters))
+    await soon(lambda: is_at_rest(gateway), "the settlement")
+    return reply
 
 
 @pytest.mark.parametrize("scope", ["organization", "project", "key"])
