@@ -116,7 +116,10 @@ class MoneyMachine(RuleBasedStateMachine):
             granted = self.till.extend(
                 request.hold, limits, wanted_nano=wanted, takes_wallet=not request.is_own
             )
-            assert granted == self.model.extend(request, wanted)
+            # Until a counter is rebuilt, nobody knows whether there is room in it.
+            is_known = None not in self.till.read(request.shares, ())[0].values()
+            expected = self.model.extend(request, wanted) if is_known else -1
+            assert granted == expected, f"granted {granted}, due {expected}"
 
     @rule(which=NUMBERS)
     @kept
