@@ -22,7 +22,7 @@ from billing.models import Budget  # noqa: E402
 from billing.money import usd_to_nano  # noqa: E402
 from billing.services import top_up  # noqa: E402
 from billing.tasks import keep_partitions  # noqa: E402
-from gateway.admission import budget_counter, wallet_counter  # noqa: E402
+from gateway.counter_names import budget_counter, wallet_counter  # noqa: E402
 from gateway.policy import shard_of, shard_prefix  # noqa: E402
 from gateway.services import connect_provider, issue_key  # noqa: E402
 
