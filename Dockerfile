@@ -51,5 +51,5 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
 
 # The data plane alone. --timeout-graceful-shutdown is FAREBOX_DRAIN_TIMEOUT_SECONDS and five more.
 CMD ["python", "-m", "uvicorn", "config.asgi_gateway:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--http", "config.serving:HttpProtocol", "--no-proxy-headers", \
+     "--http", "config.serving:HttpProtocol", "--no-proxy-headers", "--no-server-header", \
      "--no-access-log", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "125"]

@@ -200,7 +200,7 @@ def _seed(environment: Mapping[str, str], rounds: int) -> dict[str, Any]:
 def _gateway(folder: Path, lock_fd: int, port: int, environment: Mapping[str, str]) -> Server:
     command = ["uvicorn", "config.asgi_gateway:application", "--host", "127.0.0.1", "--port", str(port)]
     options = ["--no-access-log", "--log-level", "warning", "--timeout-keep-alive", "75"]
-    options += ["--no-proxy-headers", "--http", "config.serving:HttpProtocol"]
+    options += ["--no-proxy-headers", "--no-server-header", "--http", "config.serving:HttpProtocol"]
     drain = ["--timeout-graceful-shutdown", str(DRAIN_SECONDS)]
     server = _server(folder, lock_fd, "farebox", [*command, *options, *drain])
     server.port, server.ready_path, server.environment = port, "/readyz", environment

@@ -23,7 +23,7 @@ class HeadHoldingTransport:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._write = transport.write
+        self._write, self.is_closing = transport.write, transport.is_closing
         self._head = b""
 
     def write(self, data: bytes) -> None:

@@ -30,6 +30,8 @@ from gateway.wire.failure import render_failure
 
 MAX_REQUEST_ID_CHARACTERS = 128
 DRAIN_SECONDS = 5.0
+# A task that waits for the client's leaving costs as much as parsing its request.
+WATCHED_AFTER_SECONDS = 0.05
 SINGLE_HEADERS = (b"authorization", b"host", b"content-type", b"content-length")
 JSON_TYPES = (b"application/json", b"")
 
@@ -76,10 +78,13 @@ class HttpConsumer:
         raise NotImplementedError
 
     async def _handle_watched(self, body: bytes) -> None:
-        """Run `handle`, and cancel it at once when the client leaves."""
+        """Run `handle`, and cancel it when the client leaves; who is answered before is not watched."""
         handler = asyncio.current_task()
         assert handler is not None, "requests run in tasks"
-        watcher = asyncio.create_task(self._watch(handler))
+        watchers: list[asyncio.Task[None]] = []
+        reminder = self.plane.deadlines.remind(
+            WATCHED_AFTER_SECONDS, lambda: watchers.append(asyncio.create_task(self._watch(handler)))
+        )
         try:
             await self.handle(body)
         except asyncio.CancelledError:
@@ -87,7 +92,9 @@ class HttpConsumer:
                 raise
             handler.uncancel()
         finally:
-            watcher.cancel()
+            reminder.call_off()
+            for watcher in watchers:
+                watcher.cancel()
 
     @property
     def client_request_id(self) -> str:

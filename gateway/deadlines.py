@@ -5,6 +5,7 @@ needs to be sharper than that, such as a call to Redis, has a timer of its own.
 """
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 
 TICK_SECONDS = 0.1
@@ -15,7 +16,7 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._running: dict[Deadline, None] = {}
+        self._running: dict[Deadline | Reminder, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def within(self, seconds: float) -> "Deadline":
@@ -26,19 +27,43 @@ class Deadlines:
         """The same for a moment of the loop's clock."""
         return Deadline(self, moment)
 
-    def add(self, deadline: "Deadline") -> None:
+    def remind(self, seconds: float, action: Callable[[], None]) -> "Reminder":
+        """Call `action` after this time, once; until then it can be called off."""
+        reminder = Reminder(self, self._loop.time() + seconds, action)
+        self.add(reminder)
+        return reminder
+
+    def add(self, deadline: "Deadline | Reminder") -> None:
         self._running[deadline] = None
         if self._timer is None:
             self._timer = self._loop.call_later(TICK_SECONDS, self._look)
 
-    def remove(self, deadline: "Deadline") -> None:
-        del self._running[deadline]
+    def remove(self, deadline: "Deadline | Reminder") -> None:
+        self._running.pop(deadline, None)
 
     def _look(self) -> None:
         now = self._loop.time()
         for deadline in [each for each in self._running if each.moment <= now]:
             deadline.expire()
         self._timer = self._loop.call_later(TICK_SECONDS, self._look) if self._running else None
+
+
+class Reminder:
+    """Something to do later, if it is still to be done then."""
+
+    __slots__ = ("_action", "_deadlines", "moment")
+
+    def __init__(self, deadlines: Deadlines, moment: float, action: Callable[[], None]) -> None:
+        self.moment = moment
+        self._deadlines = deadlines
+        self._action = action
+
+    def call_off(self) -> None:
+        self._deadlines.remove(self)
+
+    def expire(self) -> None:
+        self.call_off()
+        self._action()
 
 
 class Deadline:

@@ -21,6 +21,9 @@ class Wire:
     def close(self) -> None:
         self.is_closed = True
 
+    def is_closing(self) -> bool:
+        return self.is_closed
+
     def set_protocol(self, protocol: object) -> None:
         self.protocol = protocol
 

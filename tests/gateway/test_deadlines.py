@@ -94,3 +94,16 @@ async def test_a_limit_in_the_past_ends_the_block_at_its_next_wait():
 
     with pytest.raises(TimeoutError), deadlines.at(asyncio.get_running_loop().time() - 5.0):
         await asyncio.Event().wait()
+
+
+async def test_a_reminder_acts_once_unless_it_is_called_off():
+    deadlines, acted = Deadlines(), []
+
+    kept = deadlines.remind(0.0, lambda: acted.append("kept"))
+    deadlines.remind(0.0, lambda: acted.append("called off")).call_off()
+    deadlines._look()
+    deadlines._look()
+    kept.call_off()
+
+    assert acted == ["kept"]
+    assert not deadlines._running
