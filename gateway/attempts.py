@@ -101,7 +101,13 @@ class Attempts:
 
     async def _stream(self, response: httpx.Response, provider: Provider, target: Target) -> UpstreamStream:
         limit_bytes = self._settings.upstream_event_limit_bytes
-        stream = UpstreamStream(response, provider, name=target.provider, event_limit_bytes=limit_bytes)
+        stream = UpstreamStream(
+            response,
+            provider,
+            name=target.provider,
+            event_limit_bytes=limit_bytes,
+            pressure=self._outbound.pressure,
+        )
         try:
             await stream.wait_for_first()
         except BaseException:

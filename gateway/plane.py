@@ -32,6 +32,7 @@ from gateway.leases import LeaseKeeper
 from gateway.metrics import GatewayMetrics, Gauge
 from gateway.outer_transport import OuterTransport
 from gateway.policy_store import PolicyStore
+from gateway.pressure import Pressure
 from gateway.rebuild import Rebuilder
 from gateway.redis_pipeline import RedisPipeline
 from gateway.revocation import Revocation
@@ -63,6 +64,7 @@ class Plane:
             queue_limit=settings.redis_queue_limit,
         )
         self.deadlines = Deadlines()
+        self.pressure = Pressure()
         self.clock = RedisClock(self.redis, measure_seconds=settings.hold_renew_seconds)
         self.reserves = Reserves(self.redis, settings=settings)
         self.policies = PolicyStore(settings)
@@ -92,7 +94,9 @@ class Plane:
                 clock=self.clock.now,
             ),
             attempts=Attempts(
-                _outbound(self._transport, settings), settings=settings, deadlines=self.deadlines
+                _outbound(self._transport, settings, self.pressure),
+                settings=settings,
+                deadlines=self.deadlines,
             ),
             deadlines=self.deadlines,
             running=self.running,
@@ -129,6 +133,7 @@ class Plane:
         self.drain.listen()
         await self.policies.open()
         for work in (
+            self.pressure.run,
             self.settler.run,
             self.leases.run,
             self.reserves.run,
@@ -178,7 +183,9 @@ def _transport(settings: GatewaySettings) -> httpx.AsyncBaseTransport:
     )
 
 
-def _outbound(transport: httpx.AsyncBaseTransport, settings: GatewaySettings) -> Outbound:
+def _outbound(
+    transport: httpx.AsyncBaseTransport, settings: GatewaySettings, pressure: Pressure
+) -> Outbound:
     networks = frozenset(ip_network(network) for network in settings.allowed_upstream_networks)
     return Outbound(
         transport=transport,
@@ -188,6 +195,7 @@ def _outbound(transport: httpx.AsyncBaseTransport, settings: GatewaySettings) ->
             "write": settings.upstream_write_timeout_seconds,
             "read": settings.stream_gap_timeout_seconds,
         },
+        pressure=pressure,
         guarded=EgressPolicy(is_guarded=True, allowed_networks=networks),
         unguarded=EgressPolicy(is_guarded=False),
     )

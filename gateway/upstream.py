@@ -13,9 +13,11 @@ import httpx
 
 from gateway.egress import EgressPolicy, EgressRefused
 from gateway.errors import GatewayError, InvalidProviderResponse, ProviderError, UpstreamTimeout
+from gateway.pressure import Pressure
 from gateway.providers.base import Provider, UpstreamCall
 from gateway.routing.target import Target
 from gateway.sse import Event, EventParser
+from gateway.upstream_connection import UpstreamAnswer
 from gateway.wire.shapes import ChatAnswer, ChatChunk, Done
 from gateway.wire.text_run import EVENT_END, TextRun, run_of
 
@@ -34,6 +36,7 @@ class Outbound:
 
     transport: httpx.AsyncBaseTransport
     timeouts: Mapping[str, float]
+    pressure: Pressure
     guarded: EgressPolicy
     unguarded: EgressPolicy
 
@@ -109,12 +112,19 @@ class UpstreamStream:
     """A provider's stream, as lists of chunks: one list for everything that arrived in one read."""
 
     def __init__(
-        self, response: httpx.Response, provider: Provider, *, name: str, event_limit_bytes: int
+        self,
+        response: httpx.Response,
+        provider: Provider,
+        *,
+        name: str,
+        event_limit_bytes: int,
+        pressure: Pressure | None = None,
     ) -> None:
         self._provider = provider
         self._name = name
         self._parser = EventParser(limit_bytes=event_limit_bytes)
         self._stream = _stream_of(response)
+        self._pressure = pressure
         self._reads = aiter(self._stream)
         self._waiting: list[ChatChunk] = []
         self._run: TextRun | None = None
@@ -141,6 +151,7 @@ class UpstreamStream:
                 raise failure
             if self.has_ended or not is_open:
                 return
+            self._rest()
             try:
                 is_open = await self._read()
             except GatewayError as exc:
@@ -149,6 +160,13 @@ class UpstreamStream:
     async def aclose(self) -> None:
         """Give the connection up; the provider sees us leave if it was still sending."""
         await self._stream.aclose()
+
+    def _rest(self) -> None:
+        """Read on a little later while this process is behind its work."""
+        if self._pressure is not None and self._pressure.rest_seconds:
+            stream = self._stream
+            if isinstance(stream, UpstreamAnswer):
+                stream.rest(self._pressure.rest_seconds)
 
     async def _read(self) -> bool:
         try:

@@ -73,6 +73,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._is_reading_paused = False
             self._transport.resume_reading()
 
+    def rest(self, seconds: float) -> None:
+        """Read nothing for this time: what arrives meanwhile comes in one read."""
+        if not self._is_reading_paused and self.is_open:
+            self._is_reading_paused = True
+            cast(asyncio.Transport, self._transport).pause_reading()
+            asyncio.get_running_loop().call_later(seconds, self.resume_reading)
+
     def fail(self, error: httpx.TransportError) -> None:
         """Cut the connection. An answer in flight keeps the slot until its owner has seen the error."""
         if self._transport is not None:
@@ -203,6 +210,11 @@ class UpstreamAnswer(httpx.AsyncByteStream):
         if self._connection is not None and not self._chunks:
             self._connection.resume_reading()
         return chunk
+
+    def rest(self, seconds: float) -> None:
+        """Have what arrives in this time come in one read; for who has too much to read."""
+        if self._connection is not None and not self._chunks:
+            self._connection.rest(seconds)
 
     async def aclose(self) -> None:
         self.abandon()
