@@ -9,45 +9,28 @@ whatever happens. Each step has its own file; this one only holds them together.
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 
-from msgspec import Struct, field
-
 from gateway.admission import Admission
-from gateway.attempts import Answering, Attempts
-from gateway.bodies import BodyLog, Transcript
+from gateway.attempts import Attempts
+from gateway.bodies import BodyLog
 from gateway.caller import Callers
 from gateway.clamp import shortened
-from gateway.deadlines import Deadlines
 from gateway.delivery import Delivery
-from gateway.errors import GatewayError, InternalError, ProviderError, UpstreamTimeout
+from gateway.errors import GatewayError, InternalError
 from gateway.exchange import Incoming, Reply
-from gateway.extension import Extender
 from gateway.limits import Hold
-from gateway.meter import BYTES_PER_TOKEN, Meter
-from gateway.money_errors import AnswerOutgrewHold, OutOfMoney
+from gateway.meter import Meter
+from gateway.money_errors import OutOfMoney
 from gateway.policy import Policy
+from gateway.relay import Call, Relay
 from gateway.router import Route, Router
 from gateway.running import Running, RunningRequests, recovery_event
 from gateway.trace import CLIENT_LEFT_STATUS, Trace
-from gateway.upstream import UpstreamStream
 from gateway.wire.chat import ParseLimits, parse_chat_request
 from gateway.wire.chat_request import ChatRequest
-from gateway.wire.shapes import ChatAnswer, ChatChunk
 
 logger = logging.getLogger(__name__)
-
-
-class _Call(Struct, frozen=True):
-    """What the steps after admission share."""
-
-    trace: Trace
-    delivery: Delivery
-    running: Running
-    request_body: bytes
-    transcript: Transcript = field(default_factory=Transcript)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +43,8 @@ class Completions:
     admission: Admission
     attempts: Attempts
     running: RunningRequests
-    extender: Extender
+    relay: Relay
     bodies: BodyLog
-    deadlines: Deadlines
-    stream_total_timeout_seconds: float
 
     async def answer(self, incoming: Incoming, reply: Reply) -> None:
         """Serve one request to its end. Raises CancelledError when its client left."""
@@ -78,11 +59,11 @@ class Completions:
             self.running.refuse(trace, error)
             await delivery.refuse(error, trace)
             return
-        call = _Call(trace, delivery, running, incoming.body)
+        call = Call(trace, delivery, running, incoming.body)
         try:
             forwarded = incoming.forwarded_headers()
             answering = await self.attempts.first_answer(route.targets, trace, extra_headers=forwarded)
-            await self._relay(answering, call)
+            await self.relay.pass_on(answering, call)
             self._settle(call, status=200, ending="completed")
         except asyncio.CancelledError:
             if reply.has_client_left:
@@ -120,53 +101,11 @@ class Completions:
             targets=route.targets,
         )
 
-    async def _relay(self, answering: Answering, call: _Call) -> None:
-        if isinstance(answering, ChatAnswer):
-            call.running.meter.observe_answer(answering)
-            call.transcript.observe_answer(answering)
-            call.trace.finish_reason = answering.choices[0].get("finish_reason") or ""
-            await self.extender.covered(call.running, ())
-            await call.delivery.send_answer(answering, call.running)
-            return
-        begun_ms = call.trace.now_ms
-        try:
-            with self.deadlines.within(self.stream_total_timeout_seconds):
-                async with aclosing(answering):
-                    await self._pump(answering, call)
-        except TimeoutError as exc:
-            raise UpstreamTimeout("The stream took longer than one request may.") from exc
-        finally:
-            call.trace.step("stream", begun_ms)
-
-    async def _pump(self, stream: UpstreamStream, call: _Call) -> None:
-        """Everything that arrived in one read leaves in one write."""
-        trace, meter = call.trace, call.running.meter
-        rewriter = await call.delivery.start_stream(call.running)
-        keeps_answer = self.bodies.wants_response(trace)
-        watermark_bytes = trace.output_cap_tokens * BYTES_PER_TOKEN
-        async for chunks in stream.chunks():
-            for chunk in chunks:
-                if meter.observe(chunk) and trace.first_token_ms is None:
-                    trace.first_token_ms = round(trace.now_ms, 3)
-            covered: Sequence[ChatChunk] = chunks
-            if meter.has_report or meter.answer_bytes > watermark_bytes:
-                covered = await self.extender.covered(call.running, chunks)
-            for chunk in covered if keeps_answer else ():
-                call.transcript.observe(chunk)
-            if data := b"".join(map(rewriter.feed, covered)):
-                await call.delivery.send_piece(data, call.running)
-            if covered is not chunks:
-                raise AnswerOutgrewHold(held_nano=trace.held_nano)
-        if not stream.has_ended and not rewriter.has_finish:
-            raise ProviderError(f"The stream of {trace.provider} broke off before its end.")
-        trace.finish_reason = rewriter.finish_reason
-        await call.delivery.finish_stream(rewriter, call.running)
-
-    async def _fail(self, call: _Call, error: GatewayError, *, ending: str = "") -> None:
+    async def _fail(self, call: Call, error: GatewayError, *, ending: str = "") -> None:
         self._settle(call, status=error.status, ending=ending or error.ending, error=error)
         await call.delivery.fail(error, call.trace)
 
-    def _settle(self, call: _Call, *, status: int, ending: str, error: GatewayError | None = None) -> None:
+    def _settle(self, call: Call, *, status: int, ending: str, error: GatewayError | None = None) -> None:
         reading = call.running.used(has_client_left=ending == "client_left")
         event = call.trace.event(status=status, ending=ending, reading=reading, error=error)
         bodies = self.bodies.fields(call.trace, request_body=call.request_body, transcript=call.transcript)

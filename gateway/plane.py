@@ -35,6 +35,7 @@ from gateway.policy_store import PolicyStore
 from gateway.pressure import Pressure
 from gateway.rebuild import Rebuilder
 from gateway.redis_pipeline import RedisPipeline
+from gateway.relay import Relay
 from gateway.revocation import Revocation
 from gateway.router import Router
 from gateway.running import RunningRequests
@@ -81,6 +82,7 @@ class Plane:
         self.running = RunningRequests(self.settler, self.leases, on_end=self.metrics.count)
         self._transport = _transport(settings)
         self.rebuilder = Rebuilder(self.redis, self.policies, settings=settings)
+        bodies = BodyLog(Vault(settings.master_key), limit_bytes=settings.logged_body_limit_bytes)
         self.completions = Completions(
             limits=ParseLimits(depth=settings.json_depth_limit, choices=settings.choices_limit),
             callers=self.callers,
@@ -98,11 +100,14 @@ class Plane:
                 settings=settings,
                 deadlines=self.deadlines,
             ),
-            deadlines=self.deadlines,
             running=self.running,
-            extender=Extender(self.redis, current_policy=self.policies.find),
-            bodies=BodyLog(Vault(settings.master_key), limit_bytes=settings.logged_body_limit_bytes),
-            stream_total_timeout_seconds=settings.stream_total_timeout_seconds,
+            relay=Relay(
+                extender=Extender(self.redis, current_policy=self.policies.find),
+                bodies=bodies,
+                deadlines=self.deadlines,
+                stream_total_timeout_seconds=settings.stream_total_timeout_seconds,
+            ),
+            bodies=bodies,
         )
         self.once_only = OnceOnly(
             self.redis,
