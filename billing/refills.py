@@ -46,13 +46,17 @@ def begin_refill(organization_id: UUID) -> UUID | None:
     try:
         with transaction.atomic():
             profile = BillingProfile.objects.select_for_update().get(pk=organization_id)
-            if not _is_due(profile, timezone.now()):
+            if not _is_due(profile, timezone.now(), asked_usd=profile.refill_amount_usd):
                 return None
             payment = new_payment(
                 organization=profile.organization,
                 kind=Payment.Kind.REFILL,
                 credit_usd=profile.refill_amount_usd,
             )
+            # The one before may have been paid between that look and this row; from here on none is.
+            if not _is_due(profile, timezone.now(), asked_usd=ZERO_USD):
+                transaction.set_rollback(True)
+                return None
             return payment.pk
     except IntegrityError:
         return None
@@ -98,8 +102,8 @@ def _due(now: datetime) -> list[UUID]:
     return list(rows.values_list("pk", flat=True)[:MAX_REFILLS_PER_SWEEP])
 
 
-def _is_due(profile: BillingProfile, now: datetime) -> bool:
-    """Looked at again under the lock, with the caps."""
+def _is_due(profile: BillingProfile, now: datetime, *, asked_usd: Decimal) -> bool:
+    """Looked at again under the lock, with the caps; `asked_usd` is not written down yet."""
     is_paused = profile.refill_paused_until is not None and profile.refill_paused_until > now
     if not profile.is_refill_on or is_paused or profile.processor != chosen_processor().name:
         return False
@@ -111,7 +115,7 @@ def _is_due(profile: BillingProfile, now: datetime) -> bool:
         return False
     caps = {"day": profile.refill_most_a_day_usd, "month": profile.refill_most_a_month_usd}
     return all(
-        _refilled_usd(profile, window, now) + profile.refill_amount_usd <= most_usd
+        _refilled_usd(profile, window, now) + asked_usd <= most_usd
         for window, most_usd in caps.items()
     )
 

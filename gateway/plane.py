@@ -101,12 +101,7 @@ class Plane:
                 deadlines=self.deadlines,
             ),
             running=self.running,
-            relay=Relay(
-                extender=Extender(self.redis, current_policy=self.policies.find),
-                bodies=bodies,
-                deadlines=self.deadlines,
-                stream_total_timeout_seconds=settings.stream_total_timeout_seconds,
-            ),
+            relay=self._relay(bodies),
             bodies=bodies,
         )
         self.once_only = OnceOnly(
@@ -120,6 +115,14 @@ class Plane:
         self._revocation = Revocation(self.policies, self.running, settings=settings)
         self._tasks: list[asyncio.Task[None]] = []
         self.drain = Drain(self.running, timeout_seconds=settings.drain_timeout_seconds)
+
+    def _relay(self, bodies: BodyLog) -> Relay:
+        return Relay(
+            extender=Extender(self.redis, current_policy=self.policies.find),
+            bodies=bodies,
+            deadlines=self.deadlines,
+            stream_total_timeout_seconds=self.settings.stream_total_timeout_seconds,
+        )
 
     def _gauges(self) -> list[Gauge]:
         return [

@@ -43,10 +43,12 @@ def test_every_room_is_in_the_table():
 def test_the_path_is_complete():
     """Whoever reads the linked files in order has read what completion.py calls."""
     completion = (ROOT / "gateway" / "completion.py").read_text(encoding="utf-8")
-    steps = {"admission", "attempts", "caller", "meter", "router", "upstream"}
+    relay = (ROOT / "gateway" / "relay.py").read_text(encoding="utf-8")
+    steps = {"admission", "attempts", "caller", "meter", "relay", "router"}
 
     assert all(f"from gateway.{step} import" in completion for step in steps)
-    assert all(f"(gateway/{step}.py)" in README.text for step in steps)
+    assert "from gateway.upstream import" in relay
+    assert all(f"(gateway/{step}.py)" in README.text for step in {*steps, "upstream"})
 
 
 def test_the_changelog_s_newest_version_is_the_project_s():
