@@ -49,6 +49,7 @@ from gateway.wire.chat import ParseLimits
 logger = logging.getLogger(__name__)
 
 SETTLE_AT_STOP_SECONDS = 5.0
+END_SECONDS = 2.0
 # What was loaded at the start is never garbage, and a request leaves next to none: looking for it after
 # every 700 new objects, as Python does unasked, took 4 % of the processor.
 GARBAGE_THRESHOLDS = (20_000, 50, 100)
@@ -159,7 +160,8 @@ class Plane:
         await self.settler.drain(timeout_seconds=SETTLE_AT_STOP_SECONDS)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Not for ever: a library that swallows its cancellation must not keep the process.
+        await asyncio.wait(self._tasks, timeout=END_SECONDS)
         await self._transport.aclose()
         await self.policies.close()
         await self.redis.close()
