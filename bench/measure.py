@@ -15,7 +15,8 @@ from bench.load import Load, LoadFailed, to_json
 from bench.stage import ROOT, Stage
 
 GRACE_SECONDS = 60.0
-WARM_UP_SECONDS = 1.0
+# Some take seconds for their first answer, since they load what it needs only then.
+WARM_UP_SECONDS, WARM_UP_TRIES = 1.0, 15
 IDLE_STEP_SECONDS, IDLE_SHARE, IDLE_TIMEOUT_SECONDS = 0.25, 0.1, 30.0
 
 
@@ -45,7 +46,14 @@ def warm_up(contestant: Contestant, folder: Path) -> None:
     """Let it compile, load its policy and open its connections: a few requests of both kinds."""
     for model in ("echo", "fifty-two"):
         case = Case(name="warm-up", title="warm-up", kind=Kind.FLOOD, clients=8, model=model)
-        make_load(contestant.load(case, seconds=WARM_UP_SECONDS, round_index=0), folder)
+        load = contestant.load(case, seconds=WARM_UP_SECONDS, round_index=0)
+        for left in reversed(range(WARM_UP_TRIES)):
+            try:
+                make_load(load, folder)
+                break
+            except LoadFailed:
+                if not left:
+                    raise
 
 
 def wait_until_idle(contestant: Contestant) -> None:
