@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Organization
@@ -18,6 +18,7 @@ from billing.errors import AuditTooSlow
 from billing.models import LedgerAudit, LedgerAuditFinding
 from billing.operator_alerts import alert_operator, note_figures
 from billing.price_book import load_price_book
+from billing.single_flight import only_run
 
 # Held while an audit runs, so that two do not read everything at once.
 AUDIT_LOCK_ID = 4_214_001
@@ -39,15 +40,8 @@ class Verdict:
 
 def run_audit() -> LedgerAudit | None:
     """Audit, keep the result and alert on a difference; None if another audit is running."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [AUDIT_LOCK_ID])
-        if not cursor.fetchone()[0]:
-            return None
-    try:
-        return _run()
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [AUDIT_LOCK_ID])
+    with only_run(AUDIT_LOCK_ID) as is_only:
+        return _run() if is_only else None
 
 
 def is_audit_due(now: datetime) -> bool:

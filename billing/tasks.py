@@ -1,6 +1,6 @@
 """What runs in the background: ingestion, credit, payments, invoices, partitions, the nightly audit.
 
-Each is safe to run twice.
+Each is safe to run twice. What waits for strangers runs once at a time: see `billing.single_flight`.
 """
 
 import logging
@@ -23,11 +23,14 @@ from billing.price_services import register_shipped_prices
 from billing.processors.built_in_test import deliver_test_webhook as deliver_test_webhook
 from billing.reconciliation.alerting import match_recent_days
 from billing.refills import refill_credit
+from billing.single_flight import only_run
 from billing.usage_stream import waiting_shards
 
 PARTITION_DAYS_AHEAD = 7
 MAX_BATCHES_PER_RUN = 200
 REDIS_TIMEOUT_SECONDS = 5.0
+CREDIT_LOCK_ID = 4_214_004
+PAYMENTS_LOCK_ID = 4_214_005
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +49,18 @@ def ingest_usage() -> int:
 @shared_task
 def watch_credit() -> None:
     """After ingestion: mail whose credit has just run low, and refill what is due."""
-    watch_balances()
-    refill_credit()
+    with only_run(CREDIT_LOCK_ID) as is_only:
+        if is_only:
+            watch_balances()
+            refill_credit()
 
 
 @shared_task
 def settle_payments() -> None:
     """Ask the processor for what its webhooks have not told us."""
-    settle_open_payments()
+    with only_run(PAYMENTS_LOCK_ID) as is_only:
+        if is_only:
+            settle_open_payments()
 
 
 @shared_task

@@ -2,13 +2,16 @@
 
 A delivery is claimed by moving the moment at which it is due, before it is tried: two workers do not
 try the same one, and one whose worker dies is tried again. A receiver may so hear of an alert twice, with
-the same id.
+the same id. Organizations take turns, so that one whose webhook hangs holds up its own alerts alone.
 """
 
 import logging
+from collections.abc import Set
 from datetime import datetime, timedelta
 from smtplib import SMTPException
+from time import monotonic
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.conf import settings
@@ -21,6 +24,7 @@ from accounts.models import Membership
 from accounts.permissions import Action, Role, may
 from billing.budgets import zone_named
 from billing.money import format_usd
+from billing.single_flight import MAX_RUN_SECONDS
 from gateway.alert_models import AlertDelivery, BudgetAlert
 from gateway.alert_services import secret_of, webhook_policy
 from gateway.budget_rows import names_of
@@ -28,7 +32,8 @@ from gateway.budget_texts import sentence_of, whom_text
 from gateway.models import AlertWebhook
 from gateway.webhooks import WebhookFailed, post_webhook
 
-MAX_DELIVERIES_PER_RUN = 50
+MAX_DELIVERIES_PER_ORGANIZATION = 10
+MAX_ORGANIZATIONS_PER_TURN = 200
 MAX_PROBLEM_CHARACTERS = 256
 # After the first attempt, the second, …; then it is given up.
 PAUSES = (
@@ -46,25 +51,44 @@ class NotDelivered(Exception):
     """An attempt failed; the message says why."""
 
 
-def deliver_due(*, now: datetime) -> int:
-    """Try what is due, within bounds; gives the number delivered."""
-    return sum(_deliver(delivery, now) for delivery in _claimed(now))
+def deliver_due(*, now: datetime, most_seconds: float = MAX_RUN_SECONDS) -> int:
+    """Try what is due, within bounds; gives the number delivered. The clock goes on from `now`."""
+    started, delivered = monotonic(), 0
+    for _ in range(MAX_DELIVERIES_PER_ORGANIZATION):
+        tried: set[UUID] = set()
+        while len(tried) < MAX_ORGANIZATIONS_PER_TURN:
+            passed_seconds = monotonic() - started
+            if passed_seconds >= most_seconds:
+                return delivered
+            moment = now + timedelta(seconds=passed_seconds)
+            delivery = _claimed(moment, besides=tried)
+            if delivery is None:
+                break
+            tried.add(delivery.alert.organization_id)
+            delivered += _deliver(delivery, moment)
+        if not tried:
+            break
+    return delivered
 
 
-def _claimed(now: datetime) -> list[AlertDelivery]:
+def _claimed(now: datetime, *, besides: Set[UUID]) -> AlertDelivery | None:
+    """The delivery that has been due for longest, of an organization that is not among these."""
     with transaction.atomic():
-        due = AlertDelivery.objects.select_for_update(skip_locked=True).filter(due_at__lte=now)
-        claimed = list(due.order_by("due_at")[:MAX_DELIVERIES_PER_RUN])
-        for delivery in claimed:
-            pause = PAUSES[delivery.attempts] if delivery.attempts < len(PAUSES) else None
-            delivery.due_at = now + pause if pause else None
-            delivery.attempts += 1
-        AlertDelivery.objects.bulk_update(claimed, ["due_at", "attempts"])
-    return claimed
+        free = AlertDelivery.objects.select_for_update(skip_locked=True, of=("self",))
+        due = free.filter(due_at__lte=now).exclude(alert__organization_id__in=besides)
+        due = due.select_related("alert__organization", "alert__budget")
+        delivery = due.order_by("due_at", "pk").first()
+        if delivery is None:
+            return None
+        pause = PAUSES[delivery.attempts] if delivery.attempts < len(PAUSES) else None
+        delivery.due_at = now + pause if pause else None
+        delivery.attempts += 1
+        delivery.save(update_fields=["due_at", "attempts"])
+    return delivery
 
 
 def _deliver(delivery: AlertDelivery, now: datetime) -> int:
-    alert = BudgetAlert.objects.select_related("organization", "budget").get(pk=delivery.alert_id)
+    alert = delivery.alert
     try:
         if delivery.channel == AlertDelivery.Channel.MAIL:
             _mail(alert)
@@ -73,10 +97,20 @@ def _deliver(delivery: AlertDelivery, now: datetime) -> int:
     except NotDelivered as failure:
         problem = str(failure)[:MAX_PROBLEM_CHARACTERS]
         AlertDelivery.objects.filter(pk=delivery.pk).update(problem=problem)
+        if delivery.channel == AlertDelivery.Channel.WEBHOOK:
+            _put_off(alert.organization_id, now)
         logger.warning("alert not delivered", extra={"channel": delivery.channel, "reason": problem})
         return 0
     AlertDelivery.objects.filter(pk=delivery.pk).update(delivered_at=now, due_at=None, problem="")
     return 1
+
+
+def _put_off(organization_id: UUID, now: datetime) -> None:
+    """What else is due at a webhook that has just failed waits as well, with its attempts before it."""
+    others = AlertDelivery.objects.filter(
+        alert__organization_id=organization_id, channel=AlertDelivery.Channel.WEBHOOK, due_at__lte=now
+    )
+    others.update(due_at=now + PAUSES[0])
 
 
 def _mail(alert: BudgetAlert) -> None:

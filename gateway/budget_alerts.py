@@ -32,7 +32,10 @@ def raise_alerts(*, now: datetime) -> int:
 
 @transaction.atomic
 def _look_at(organization_id: UUID, now: datetime) -> int:
-    """Raise what is due and take the notes away, in one step; notes that another run holds are left to it."""
+    """Raise what is due and take the notes away, in one step; notes that another run holds are left to it.
+
+    The notes go before the counters are read: whoever spends meanwhile waits, and notes it anew.
+    """
     notes = list(
         SpendingNote.objects.select_for_update(skip_locked=True)
         .filter(organization_id=organization_id)
@@ -40,13 +43,12 @@ def _look_at(organization_id: UUID, now: datetime) -> int:
     )
     if not notes:
         return 0
+    SpendingNote.objects.filter(pk__in=[note.pk for note in notes]).delete()
     organization = Organization.objects.get(pk=organization_id)
     budgets = scoped(Budget.objects.exclude(alert_percents=[]), organization)
     places = [place for budget in budgets for place in _places(budget, notes, now)]
     counts = counts_of(organization, places)
-    raised = sum(_raise(place, count, now) for place, count in zip(places, counts, strict=True))
-    SpendingNote.objects.filter(pk__in=[note.pk for note in notes]).delete()
-    return raised
+    return sum(_raise(place, count, now) for place, count in zip(places, counts, strict=True))
 
 
 def _places(budget: Budget, notes: Sequence[SpendingNote], now: datetime) -> Iterable[Place]:

@@ -7,18 +7,23 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
+from billing.single_flight import only_run
 from gateway.alert_delivery import deliver_due
 from gateway.bill_services import fetch_source
 from gateway.budget_alerts import raise_alerts
 from gateway.models import BillSource
 
+ALERTS_LOCK_ID = 4_214_006
+
 
 @shared_task
 def tell_of_budgets() -> int:
-    """Raise the alerts of budgets that are due, and tell them; gives the number told."""
-    now = timezone.now()
-    raise_alerts(now=now)
-    return deliver_due(now=now)
+    """Raise the alerts that are due and tell them, unless another run does; gives how many were told."""
+    with only_run(ALERTS_LOCK_ID) as is_only:
+        if not is_only:
+            return 0
+        raise_alerts(now=timezone.now())
+        return deliver_due(now=timezone.now())
 
 
 @shared_task

@@ -12,17 +12,22 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from accounts.permissions import Role
 from billing.budget_services import BudgetTerms, create_budget, update_budget
 from billing.models import Budget, SpendingNote
-from gateway.alert_delivery import deliver_due
+from gateway.alert_delivery import MAX_DELIVERIES_PER_ORGANIZATION, deliver_due
 from gateway.alert_models import AlertDelivery, BudgetAlert
 from gateway.alert_services import remove_webhook, set_webhook
 from gateway.budget_alerts import raise_alerts
+from gateway.tasks import ALERTS_LOCK_ID, tell_of_budgets
+from tests.billing.test_single_flight import running_elsewhere
 from tests.gateway.receiver import Receiver
 from tests.gateway.spending import spend
+from tests.house import eventually
 from tests.people import Somebody, teammate
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -191,6 +196,82 @@ def test_what_a_receiver_refuses_is_tried_again_later_and_given_up_in_the_end(
     delivery.refresh_from_db()
     assert (len(receiver.requests), delivery.attempts, delivery.due_at) == (6, 6, None)
     assert len({headers["webhook-id"] for headers, _ in receiver.requests}) == 1
+
+
+def test_a_webhook_that_fails_holds_up_its_own_alerts_alone(
+    alice: Somebody, charlie: Somebody, receiver: Receiver
+) -> None:
+    others = Receiver()
+    set_webhook(organization=alice.organization, url=receiver.url)
+    set_webhook(organization=charlie.organization, url=others.url)
+    receiver.status = 503
+    for name in ("one", "two", "three"):
+        make(alice, name=name, alert_percents=[50])
+    make(charlie, alert_percents=[50])
+    for somebody in (alice, charlie):
+        paid(somebody, "5")
+    raise_alerts(now=NOW)
+
+    deliver_due(now=NOW)
+
+    assert (len(receiver.requests), len(others.requests)) == (1, 1)
+    mine = AlertDelivery.objects.filter(alert__organization=alice.organization, channel="webhook")
+    assert sorted(mine.values_list("attempts", flat=True)) == [0, 0, 1]
+    receiver.status = 204
+    assert deliver_due(now=NOW + timedelta(seconds=29)) == 0
+    assert deliver_due(now=NOW + timedelta(minutes=1)) == 3
+    others.close()
+
+
+def test_an_organization_has_its_turns_in_a_run_and_no_more(alice: Somebody, charlie: Somebody) -> None:
+    for number in range(MAX_DELIVERIES_PER_ORGANIZATION + 1):
+        make(alice, name=f"Budget {number}", alert_percents=[50])
+    make(charlie, alert_percents=[50])
+    for somebody in (alice, charlie):
+        paid(somebody, "5")
+    raise_alerts(now=NOW)
+
+    assert deliver_due(now=NOW) == MAX_DELIVERIES_PER_ORGANIZATION + 1
+    first_turn = {recipient for message in mail.outbox[:2] for recipient in message.bcc}
+    assert first_turn == {"alice@example.com", "charlie@example.com"}
+    assert deliver_due(now=NOW) == 1
+
+
+def test_a_run_whose_time_is_over_leaves_the_rest_as_it_was(alice: Somebody) -> None:
+    make(alice)
+    paid(alice, "5")
+    raise_alerts(now=NOW)
+
+    assert deliver_due(now=NOW, most_seconds=0) == 0
+
+    delivery = AlertDelivery.objects.get()
+    assert (delivery.attempts, delivery.due_at) == (0, NOW)
+
+
+def test_alerts_are_told_by_one_run_at_a_time(alice: Somebody) -> None:
+    make(alice, window="total")
+    paid(alice, "5")
+
+    with running_elsewhere(ALERTS_LOCK_ID):
+        assert tell_of_budgets() == 0
+        assert percents() == []
+
+    assert eventually(tell_of_budgets, "the alert") == 1
+
+
+def test_notes_are_taken_away_before_what_they_tell_of_is_counted(alice: Somebody) -> None:
+    make(alice)
+    paid(alice, "5")
+
+    with CaptureQueriesContext(connection) as queries:
+        raise_alerts(now=NOW)
+
+    said = [query["sql"] for query in queries]
+    taken = [place for place, sql in enumerate(said) if sql.startswith('DELETE FROM "billing_spendingnote"')]
+    counted = [place for place, sql in enumerate(said) if 'FROM "billing_usageevent"' in sql]
+    assert taken
+    assert counted
+    assert max(taken) < min(counted)
 
 
 def test_a_private_address_is_never_posted_to(
