@@ -56,6 +56,8 @@ GUARDS = (
     ("billing_markup", "append_only"),
     ("billing_invoice", "append_only"),
     ("billing_eventadjustment", "append_only"),
+    ("billing_providerstatement", "append_only"),
+    ("billing_providerstatementline", "append_only"),
 )
 _GUARDS = ", ".join(f"('{table}', '{trigger}')" for table, trigger in GUARDS)
 

@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from billing.audit import audit_ledger
+from billing.audit_rules import GUARDS
 from billing.ingest import ingest_shard
 from billing.models import LedgerEntry
 from billing.price_book import load_price_book
@@ -65,6 +66,17 @@ def the_entry(alice):
     return LedgerEntry.objects.filter(
         account__organization=alice.organization, account__kind="prepaid_credit", transfer__kind="charge"
     ).latest("pk")
+
+
+def test_every_trigger_that_refuses_changes_is_watched(db):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+            " WHERE t.tgname = 'append_only' AND c.relnamespace = current_schema()::regnamespace"
+        )
+        guarded = {name for (name,) in cursor.fetchall()}
+
+    assert {table for table, trigger in GUARDS if trigger == "append_only"} == guarded
 
 
 def test_a_sound_ledger_has_no_difference(before):
