@@ -210,7 +210,9 @@ class ApiKey(Limits):
     )
     default_tags = models.JSONField(default=list, blank=True)
     is_budget_clamped = models.BooleanField(
-        default=False, help_text="Where money is short, the answer gets shorter instead of being refused."
+        default=False,
+        db_default=False,
+        help_text="Where money is short, the answer gets shorter instead of being refused.",
     )
 
     class Meta:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import redis
 from django.db import DataError, IntegrityError, transaction
+from psycopg.errors import NotNullViolation
 
 from accounts.models import Organization
 from accounts.services import record_key_uses
@@ -96,7 +97,11 @@ def _store(entries: Sequence[Entry], batch: _Batch) -> None:
 
 
 def _store_parsed(pairs: Sequence[tuple[Entry, Arrival]], batch: _Batch) -> None:
-    """Store all, or halve until the ones that the database refuses stand alone."""
+    """Store all, or halve until the ones that the database refuses stand alone.
+
+    Raises IntegrityError for a column that we do not know and that must have a value: the tables are of
+    another version than this process, and the events wait for one that fits.
+    """
     if not pairs:
         return
     try:
@@ -104,6 +109,8 @@ def _store_parsed(pairs: Sequence[tuple[Entry, Arrival]], batch: _Batch) -> None
             stored = insert_events([arrival for _, arrival in pairs])
             post_transfers([transfer for arrival in stored if (transfer := _transfer_of(arrival))])
     except (DataError, IntegrityError) as exc:
+        if isinstance(exc.__cause__, NotNullViolation):
+            raise
         if len(pairs) == 1:
             batch.dead.append(DeadLetter(pairs[0][0], str(exc)))
             return

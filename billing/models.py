@@ -5,6 +5,9 @@ are in `billing.payment_models`, invoices in `billing.invoice_models`. The
 tables `billing_usageevent` and `billing_usagebody` are partitioned by day (`occurred_at`); the
 ledger's tables are append-only by trigger and each transfer sums to zero by a deferred
 constraint: both stand in the migrations.
+
+A column that is added to a table has a database default: processes of the version before, which do not
+know it, go on inserting while an upgrade lasts.
 """
 
 import uuid
@@ -64,25 +67,35 @@ class Budget(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="budgets")
-    name = models.CharField(max_length=64, blank=True)
+    name = models.CharField(max_length=64, blank=True, default="", db_default="")
     scope = models.CharField(max_length=16, choices=Scope.choices)
     scope_id = models.UUIDField(
         help_text="The id of the project or key that it binds; the organization's for all else."
     )
     subject = models.CharField(
-        max_length=256, blank=True, help_text="The tag, end user or model family that it binds."
+        max_length=256,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The tag, end user or model family that it binds.",
     )
     is_each = models.BooleanField(
-        default=False, help_text="Each tag or end user has this amount for itself; the subject is empty."
+        default=False,
+        db_default=False,
+        help_text="Each tag or end user has this amount for itself; the subject is empty.",
     )
     amount_usd = usd_field()
     window = models.CharField(max_length=16, choices=Window.choices)
     is_rolling = models.BooleanField(
-        default=False, help_text="The last hour, day, … of any moment, instead of the calendar's."
+        default=False,
+        db_default=False,
+        help_text="The last hour, day, … of any moment, instead of the calendar's.",
     )
     time_zone = models.CharField(max_length=64, default="UTC")
     is_observed = models.BooleanField(
-        default=False, help_text="Refuses nothing; requests that it would have refused are counted."
+        default=False,
+        db_default=False,
+        help_text="Refuses nothing; requests that it would have refused are counted.",
     )
     alert_percents = ArrayField(
         models.PositiveSmallIntegerField(),
@@ -177,7 +190,7 @@ class UsageEvent(models.Model):
     audio_input_tokens = models.BigIntegerField(default=0)
     audio_output_tokens = models.BigIntegerField(default=0)
     image_input_tokens = models.BigIntegerField(default=0)
-    cache_write_1h_tokens = models.BigIntegerField(default=0)
+    cache_write_1h_tokens = models.BigIntegerField(default=0, db_default=0)
     searches = models.IntegerField(default=0)
     is_estimated = models.BooleanField(default=False, help_text="The provider reported no usage; we counted.")
 
@@ -200,7 +213,10 @@ class UsageEvent(models.Model):
     agent = models.CharField(max_length=256, blank=True)
     source = models.CharField(max_length=256, blank=True)
     would_refuse = ArrayField(
-        models.UUIDField(), default=list, help_text="The observe-only budgets that did not cover it."
+        models.UUIDField(),
+        default=list,
+        db_default=[],
+        help_text="The observe-only budgets that did not cover it.",
     )
 
     class Meta:

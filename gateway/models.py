@@ -44,6 +44,8 @@ class ProviderConnection(models.Model):
     region = models.SlugField(
         max_length=MAX_REGION_CHARACTERS,
         blank=True,
+        default="",
+        db_default="",
         help_text="Where its endpoint is, if the price book has other prices there; empty: everywhere.",
     )
     is_active = models.BooleanField(default=True)
