@@ -33,8 +33,6 @@ LEGS_OF_KIND = (
     ("fee", "fees", 1),
     ("adjustment", "adjustment", -1),
     ("adjustment", "adjustment", 1),
-    # Of a refund that the processor would not give.
-    ("adjustment", "payments", -1),
     # Re-rating moves both ways: a better price may be higher or lower.
     *(
         ("adjustment", account, sign)

@@ -1,20 +1,24 @@
 """The sweep over payments that are not finished: webhooks may be late, lost or refused.
 
-Each payment is asked for by itself; one that the processor does not answer for waits for the next sweep.
+Each payment is asked for by itself; one that the processor does not answer for waits for the next sweep,
+and comes after all others there.
 """
 
 import logging
 from datetime import timedelta
 
+from django.db.models import F
 from django.utils import timezone
 
 from billing.models import Payment
-from billing.payments import finish_unpaid, refresh_payment, save_wanted_card
+from billing.payments import finish_unpaid, note_asked, refresh_payment, save_wanted_card
 from billing.processors.base import ProcessorUnavailable
 from billing.processors.chosen import are_payments_on, chosen_processor
 from billing.refunds import ask_again
+from billing.single_flight import for_a_while
 
 MAX_PAYMENTS_PER_SWEEP = 100
+LONGEST_UNASKED = F("asked_at").asc(nulls_first=True)
 # The payer is still on the checkout's page; webhooks tell soon enough.
 LEFT_ALONE = timedelta(minutes=1)
 # A checkout lives for a day; a payment that never got one cannot be paid.
@@ -33,17 +37,21 @@ def settle_open_payments() -> int:
     open_ones = ours.filter(
         kind=Payment.Kind.CHECKOUT, status=Payment.Status.PENDING, created_at__lt=now - LEFT_ALONE
     )
-    found = list(open_ones.order_by("created_at")[:MAX_PAYMENTS_PER_SWEEP])
-    for payment in found:
+    count = 0
+    for payment in for_a_while(open_ones.order_by(LONGEST_UNASKED, "created_at")[:MAX_PAYMENTS_PER_SWEEP]):
+        note_asked(payment.pk)
         _settle(payment, is_over=payment.created_at < now - CHECKOUT_LIFETIME)
+        count += 1
     unsaved = ours.filter(status=Payment.Status.SUCCEEDED, is_card_to_save=True)
-    for payment_id in unsaved.values_list("pk", flat=True)[:MAX_PAYMENTS_PER_SWEEP]:
+    longest = unsaved.order_by(LONGEST_UNASKED, "created_at").values_list("pk", flat=True)
+    for payment_id in for_a_while(longest[:MAX_PAYMENTS_PER_SWEEP]):
+        note_asked(payment_id)
         try:
             save_wanted_card(payment_id)
         except ProcessorUnavailable as exc:
             logger.warning("card not saved yet", extra={"payment": str(payment_id), "reason": str(exc)})
     ask_again()
-    return len(found)
+    return count
 
 
 def _settle(payment: Payment, *, is_over: bool) -> None:

@@ -37,6 +37,9 @@ class BillingProfile(models.Model):
     refill_most_a_month_usd = usd_field(default=0)
     refill_declines = models.PositiveSmallIntegerField(default=0, help_text="One after the other.")
     refill_paused_until = models.DateTimeField(null=True, blank=True)
+    refill_looked_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When it was last found to be due: others are next."
+    )
 
     low_balance_usd = usd_field(null=True, blank=True, help_text="Mail below this; empty: no mail.")
     low_balance_mailed_at = models.DateTimeField(
@@ -101,6 +104,26 @@ class Payment(models.Model):
     disputed_usd = usd_field(default=0, help_text="Of it, what the card's bank has taken back.")
     is_card_to_save = models.BooleanField(
         default=False, help_text="The payer wants the card saved, and it is not yet."
+    )
+    description = models.CharField(
+        max_length=256,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="This and the next two: as it was first asked for.",
+    )
+    customer_ref = models.CharField(
+        max_length=MAX_PROCESSOR_ID_CHARACTERS, blank=True, default="", db_default=""
+    )
+    card_ref = models.CharField(
+        max_length=MAX_PROCESSOR_ID_CHARACTERS,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Of a refill.",
+    )
+    asked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the processor was last asked: whoever waits longest is next."
     )
     checkout_ref = models.CharField(max_length=MAX_PROCESSOR_ID_CHARACTERS, blank=True)
     processor_ref = models.CharField(max_length=MAX_PROCESSOR_ID_CHARACTERS, blank=True)

@@ -39,13 +39,12 @@ NO_ANSWER = "The payment processor did not answer; nothing was charged."
 
 def order_of(payment: Payment, *, email: str = "") -> Order:
     """The payment as its processor is asked for it."""
-    profile = BillingProfile.objects.filter(pk=payment.organization_id, processor=payment.processor).first()
     return Order(
         payment_id=payment.pk,
         amount_cents=cents_of(payment.amount_usd),
-        description=f"Credit for {payment.organization.name}"[:200],
+        description=payment.description,
         email=email,
-        customer_ref=profile.customer_ref if profile else "",
+        customer_ref=payment.customer_ref,
     )
 
 
@@ -87,13 +86,22 @@ def new_payment(
     is_card_to_save: bool = False,
     created_by: Person | None = None,
 ) -> Payment:
-    """A payment that is still to be asked for, with the operator's fee on top of the credit."""
+    """A payment that is still to be asked for, with the operator's fee on top of the credit.
+
+    Description, customer and card stay as they are now: a processor refuses an order that is asked for
+    again with others, or takes it for another one.
+    """
     credit_usd = checked_top_up(credit_usd)
     fee_usd = fee_of(credit_usd)
+    processor = chosen_processor()
+    profile = BillingProfile.objects.filter(pk=organization.pk, processor=processor.name).first()
     return Payment.objects.create(
         organization=organization,
         kind=kind,
-        processor=chosen_processor().name,
+        processor=processor.name,
+        description=f"Credit for {organization.name}"[:200],
+        customer_ref=profile.customer_ref if profile else "",
+        card_ref=profile.card_ref if profile and kind == Payment.Kind.REFILL else "",
         credit_usd=credit_usd,
         fee_usd=fee_usd,
         amount_usd=credit_usd + fee_usd,
@@ -127,6 +135,11 @@ def save_wanted_card(payment_id: uuid.UUID) -> None:
     card = chosen_processor().card_of(payment.processor_ref)
     if Payment.objects.filter(pk=payment_id, is_card_to_save=True).update(is_card_to_save=False) and card:
         remember_card(organization=payment.organization, processor=payment.processor, card=card)
+
+
+def note_asked(payment_id: uuid.UUID) -> None:
+    """The processor is asked about this payment now; sweeps come to it again after all others."""
+    Payment.objects.filter(pk=payment_id).update(asked_at=timezone.now())
 
 
 @transaction.atomic
@@ -239,13 +252,14 @@ def _record_paid(payment: Payment, state: PaymentState) -> Outcome:
 def _record_refunded(payment: Payment, refunded_cents: int) -> bool:
     """Post what was refunded at the processor beyond what we asked for ourselves."""
     beyond_usd = usd_of_cents(refunded_cents) - moved_usd(payment, LinkKind.REFUND)
+    moves = PaymentTransfer.objects.filter(payment=payment, kind=LinkKind.REFUND).count()
     if beyond_usd <= 0:
         return False
     return move(
         payment,
         LinkKind.REFUND,
         -beyond_usd,
-        id=uuid.uuid5(payment.pk, f"refunded:{refunded_cents}"),
+        id=uuid.uuid5(payment.pk, f"refunded:{refunded_cents}:{moves}"),
         description="Refund of a payment",
     )
 

@@ -1,7 +1,8 @@
 """Automatic refill: charge the saved card when the credit is below what its owner has set.
 
 One at a time to an organization, held by a constraint. A payment is written down before its card
-is charged; whoever finds it pending asks for it again under the same id, which charges once.
+is charged; whoever finds it pending asks for it again under the same id and with the same words, which
+charges once as long as the processor remembers the id. After that it is given up, not asked again.
 """
 
 import logging
@@ -20,11 +21,17 @@ from billing.credit_mail import mail_refill_declined
 from billing.errors import BillingError
 from billing.models import BillingProfile, LedgerAccount, Payment
 from billing.money import ZERO_USD
-from billing.payments import finish_unpaid, new_payment, order_of, record_state
-from billing.processors.base import CardDeclined, PaymentState, ProcessorUnavailable
+from billing.payments import finish_unpaid, new_payment, note_asked, order_of, record_state
+from billing.processors.base import CardDeclined, PaymentState, ProcessorUnavailable, Standing
 from billing.processors.chosen import are_payments_on, chosen_processor
+from billing.single_flight import for_a_while
 
 MAX_REFILLS_PER_SWEEP = 100
+# An hour less than the 24 for which Stripe remembers an idempotency key at least.
+# https://docs.stripe.com/api/idempotent_requests (checked 2026-11-27)
+ASKED_AGAIN_FOR = timedelta(hours=23)
+NO_CARD = "There is no saved card."
+NOT_TOLD = "The payment processor did not tell in time whether the card was charged."
 # After the n-th decline in a row; after the last one the refill is switched off.
 PAUSES_AFTER_DECLINES = (timedelta(hours=1), timedelta(hours=6))
 DECLINES_UNTIL_OFF = len(PAUSES_AFTER_DECLINES) + 1
@@ -36,9 +43,11 @@ def refill_credit() -> int:
     """Refill whoever is due, and go on with what an earlier run left; how many were charged."""
     if not are_payments_on():
         return 0
-    left_over = list(_pending().values_list("pk", flat=True)[:MAX_REFILLS_PER_SWEEP])
-    begun = [begin_refill(organization_id) for organization_id in _due(timezone.now())]
-    return sum(charge(payment_id) for payment_id in [*left_over, *filter(None, begun)])
+    for organization_id in _due(timezone.now()):
+        begin_refill(organization_id)
+    longest_unasked = _pending().order_by(F("asked_at").asc(nulls_first=True), "created_at")
+    pending = list(longest_unasked.values_list("pk", flat=True)[:MAX_REFILLS_PER_SWEEP])
+    return sum(charge(payment_id) for payment_id in for_a_while(pending))
 
 
 def begin_refill(organization_id: UUID) -> UUID | None:
@@ -69,24 +78,60 @@ def begin_refill(organization_id: UUID) -> UUID | None:
 def charge(payment_id: UUID) -> bool:
     """Charge a pending refill and record what comes of it; whether it was paid."""
     payment = Payment.objects.select_related("organization").get(pk=payment_id)
-    profile = BillingProfile.objects.get(pk=payment.organization_id)
-    processor = chosen_processor()
-    if not profile.card_ref or payment.processor != processor.name or profile.processor != processor.name:
-        finish_unpaid(payment_id=payment_id, status=Payment.Status.FAILED, failure="There is no saved card.")
+    is_late = payment.created_at < timezone.now() - ASKED_AGAIN_FOR
+    if not _has_card(payment):
+        finish_unpaid(payment_id=payment_id, status=Payment.Status.FAILED, failure=NO_CARD)
         return False
+    if is_late and not payment.processor_ref:
+        return _give_up(payment)
+    note_asked(payment_id)
     try:
-        state = processor.charge_card(order_of(payment), card_ref=profile.card_ref)
+        state = _ask(payment)
     except CardDeclined as exc:
         _record_decline(payment, str(exc))
         return False
     except ProcessorUnavailable as exc:
         logger.warning("refill not confirmed", extra={"payment": str(payment_id), "reason": str(exc)})
         return False
+    if state.standing is Standing.OPEN:
+        return _give_up(payment) if is_late else _keep_ref(payment, state)
     return _record_paid(payment, state)
 
 
+def _has_card(payment: Payment) -> bool:
+    """Whether there is a card to charge: the one of then, unless it was replaced before it was ever asked."""
+    if not payment.card_ref or payment.processor != chosen_processor().name:
+        return False
+    saved = BillingProfile.objects.filter(pk=payment.organization_id, processor=payment.processor)
+    return payment.asked_at is not None or saved.filter(card_ref=payment.card_ref).exists()
+
+
+def _ask(payment: Payment) -> PaymentState:
+    """Charge, or ask how the charge stands that the processor has told us of. Raises CardDeclined."""
+    if not payment.processor_ref:
+        state = chosen_processor().charge_card(order_of(payment), card_ref=payment.card_ref)
+    else:
+        state = chosen_processor().state_of(checkout_ref="", payment_ref=payment.processor_ref)
+    if state.standing is Standing.DECLINED:
+        raise CardDeclined(state.failure or "The card was declined.")
+    return state
+
+
+def _keep_ref(payment: Payment, state: PaymentState) -> bool:
+    """The charge is under way: from now on we ask how it stands, by its own name."""
+    Payment.objects.filter(pk=payment.pk, status=Payment.Status.PENDING).update(processor_ref=state.ref)
+    return False
+
+
+def _give_up(payment: Payment) -> bool:
+    """Asked again, the processor would take it for another order. Money that still comes is recorded."""
+    if finish_unpaid(payment_id=payment.pk, status=Payment.Status.FAILED, failure=NOT_TOLD):
+        logger.error("refill given up", extra={"payment": str(payment.pk)})
+    return False
+
+
 def _due(now: datetime) -> list[UUID]:
-    """Organizations whose credit is below their refill's threshold."""
+    """Organizations whose credit is below their refill's threshold; who was looked at last comes last."""
     balance = LedgerAccount.objects.filter(
         organization_id=OuterRef("pk"), kind=LedgerAccount.Kind.PREPAID_CREDIT
     )
@@ -99,7 +144,10 @@ def _due(now: datetime) -> list[UUID]:
         )
         .filter(balance_usd__lt=F("refill_below_usd"), organization__is_active=True)
     )
-    return list(rows.values_list("pk", flat=True)[:MAX_REFILLS_PER_SWEEP])
+    longest_ago = rows.order_by(F("refill_looked_at").asc(nulls_first=True), "pk")
+    found = list(longest_ago.values_list("pk", flat=True)[:MAX_REFILLS_PER_SWEEP])
+    BillingProfile.objects.filter(pk__in=found).update(refill_looked_at=now)
+    return found
 
 
 def _is_due(profile: BillingProfile, now: datetime, *, asked_usd: Decimal) -> bool:
@@ -115,8 +163,7 @@ def _is_due(profile: BillingProfile, now: datetime, *, asked_usd: Decimal) -> bo
         return False
     caps = {"day": profile.refill_most_a_day_usd, "month": profile.refill_most_a_month_usd}
     return all(
-        _refilled_usd(profile, window, now) + asked_usd <= most_usd
-        for window, most_usd in caps.items()
+        _refilled_usd(profile, window, now) + asked_usd <= most_usd for window, most_usd in caps.items()
     )
 
 

@@ -1,8 +1,9 @@
 """Refunds that the operator gives: first out of the credit, then by the processor.
 
 The credit is taken in the ledger before the processor is asked, so that what goes back cannot be
-spent meanwhile. If the processor refuses, an adjustment gives it again. What the processor refunds
-on its own account (its dashboard) comes in through `billing.payments.record_state`.
+spent meanwhile. If the processor refuses, a top-up gives it again: no turnover, so no invoice bills it.
+What the processor refunds on its own account (its dashboard) comes in through
+`billing.payments.record_state`; it may be why a refund is refused, so that a refusal asks for it.
 """
 
 import logging
@@ -10,18 +11,17 @@ import uuid
 from decimal import Decimal
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models import F
 
-from accounts.services import bump_epoch
 from billing.amounts import cents_of
 from billing.errors import PaymentsOff, RefundTooLarge
-from billing.ledger import AccountKind, Leg, Transfer, TransferKind, post_transfers
 from billing.models import LedgerAccount, Payment, PaymentTransfer
 from billing.money import format_usd
-from billing.payments import LinkKind, Status, move
+from billing.payments import LinkKind, Status, move, note_asked, record_state
 from billing.processors.base import ProcessorUnavailable, RefundRefused
 from billing.processors.chosen import chosen_processor
 from billing.services import checked_amount
+from billing.single_flight import for_a_while
 from billing.wallet import free_credit_usd
 
 LinkStatus = PaymentTransfer.Status
@@ -58,20 +58,23 @@ def ask_processor(refund_id: uuid.UUID) -> str:
         logger.warning("refund not confirmed", extra={"refund": str(refund_id), "reason": str(exc)})
         return LinkStatus.ASKED
     except RefundRefused as exc:
-        _give_again(refund_id=refund_id, reason=str(exc))
-        return LinkStatus.REFUSED
+        return _record_refusal(link, str(exc))
     PaymentTransfer.objects.filter(pk=refund_id, status=LinkStatus.ASKED).update(status=LinkStatus.DONE)
     return LinkStatus.DONE
 
 
 def ask_again() -> int:
-    """Ask once more for the refunds whose answer got lost; how many there were."""
+    """Ask once more for the refunds whose answer got lost, within bounds; how many."""
     ours = PaymentTransfer.objects.filter(payment__processor=chosen_processor().name)
-    asked = ours.filter(status=LinkStatus.ASKED).order_by("transfer__posted_at")
-    waiting = list(asked.values_list("pk", flat=True)[:MAX_REFUNDS_PER_SWEEP])
-    for refund_id in waiting:
+    asked = ours.filter(status=LinkStatus.ASKED).order_by(
+        F("payment__asked_at").asc(nulls_first=True), "transfer__posted_at"
+    )
+    count = 0
+    for refund_id, payment_id in for_a_while(asked.values_list("pk", "payment")[:MAX_REFUNDS_PER_SWEEP]):
+        note_asked(payment_id)
         ask_processor(refund_id)
-    return len(waiting)
+        count += 1
+    return count
 
 
 @transaction.atomic
@@ -103,25 +106,34 @@ def _take_from_credit(*, payment_id: uuid.UUID, amount_usd: Decimal, refund_id: 
     )
 
 
-@transaction.atomic
-def _give_again(*, refund_id: uuid.UUID, reason: str) -> None:
+def _record_refusal(link: PaymentTransfer, reason: str) -> str:
+    """Give the credit again and take what was refunded without us, in one step. How the refund stands."""
+    payment = link.payment
+    try:
+        state = chosen_processor().state_of(
+            checkout_ref=payment.checkout_ref, payment_ref=payment.processor_ref
+        )
+    except ProcessorUnavailable as exc:
+        logger.warning("refund not confirmed", extra={"refund": str(link.pk), "reason": str(exc)})
+        return LinkStatus.ASKED
+    with transaction.atomic():
+        _give_again(payment_id=payment.pk, refund_id=link.pk, reason=reason)
+        record_state(payment_id=payment.pk, state=state)
+    return LinkStatus.REFUSED
+
+
+def _give_again(*, payment_id: uuid.UUID, refund_id: uuid.UUID, reason: str) -> None:
+    # The payment before the accounts, as everywhere.
+    payment = Payment.objects.select_for_update().get(pk=payment_id)
     asked = PaymentTransfer.objects.filter(pk=refund_id, status=LinkStatus.ASKED)
-    if not asked.update(status=LinkStatus.REFUSED):
+    link = asked.first()
+    if link is None:
         return
-    link = PaymentTransfer.objects.select_related("payment").get(pk=refund_id)
-    payment, amount_usd = link.payment, -link.amount_usd
-    again = uuid.uuid5(refund_id, "refused")
-    transfer = Transfer(
-        id=again,
-        organization_id=payment.organization_id,
-        kind=TransferKind.ADJUSTMENT,
-        legs=(Leg(AccountKind.PAYMENTS, -amount_usd), Leg(AccountKind.PREPAID_CREDIT, amount_usd)),
-        occurred_at=timezone.now(),
+    asked.update(status=LinkStatus.REFUSED)
+    move(
+        payment,
+        LinkKind.REFUND,
+        -link.amount_usd,
+        id=uuid.uuid5(refund_id, "refused"),
         description=f"Refund was not possible: {reason}"[:256],
     )
-    if post_transfers([transfer]):
-        PaymentTransfer.objects.create(
-            transfer_id=again, payment=payment, kind=LinkKind.REFUND, amount_usd=amount_usd
-        )
-        Payment.objects.filter(pk=payment.pk).update(refunded_usd=payment.refunded_usd - amount_usd)
-        bump_epoch(payment.organization_id)

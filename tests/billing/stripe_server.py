@@ -143,6 +143,8 @@ class StripeServer:
         intent = self._new_intent(
             amount=int(form["amount"]), metadata=_metadata(form), customer=form["customer"], card=card
         )
+        if card == "pm_takes_its_time":
+            intent.update(status="processing", amount_received=0)
         return 200, intent
 
     def _refund(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:

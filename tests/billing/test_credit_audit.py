@@ -10,7 +10,7 @@ from django.utils import timezone
 from billing.audit import audit_ledger
 from billing.invoices import issue_documents
 from billing.ledger import TransferKind
-from billing.models import Invoice
+from billing.models import Invoice, TestCharge
 from billing.price_book import load_price_book
 from billing.promotions import create_promotion_code, redeem_promotion_code
 from billing.refunds import refund_payment
@@ -64,6 +64,9 @@ def before(alice):
     counts = broken()
     payment = pay(alice, "50")
     refund_payment(payment=payment, amount_usd=Decimal(5))
+    refused = pay(alice, "20")
+    TestCharge.objects.filter(order_id=refused.pk).update(refunded_cents=1500)
+    assert refund_payment(payment=refused, amount_usd=Decimal(10)) == "refused"
     tell(dispute_event(payment, "withdrawn", 1000))
     tell(dispute_event(payment, "reinstated", 1000))
     create_promotion_code(code="AUDIT", amount_usd=Decimal(3), most_uses=5)

@@ -1,13 +1,15 @@
 """Paying with the built-in test processor, from the billing page to the ledger."""
 
 import dataclasses
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from billing.models import Payment
-from billing.open_payments import settle_open_payments
+from billing.open_payments import MAX_PAYMENTS_PER_SWEEP, settle_open_payments
 from billing.profiles import profile_of
 from tests.billing.payment_cases import ask, balance, charge_of, latest, moves, pay
 
@@ -145,6 +147,30 @@ def test_a_payment_that_nobody_told_us_of_is_found_by_the_sweep(alice):
 
     assert balance(alice) == 30
     assert latest(alice).status == "succeeded"
+
+
+def test_payments_that_are_never_told_of_do_not_keep_the_sweep_from_others(alice, charlie):
+    alice.browser.post(ask(alice, "30").url, {"card": "good"})
+    Payment.objects.filter(pk=latest(alice).pk).update(created_at=timezone.now() - timedelta(hours=1))
+    stuck = Payment.objects.bulk_create(
+        Payment(
+            organization=charlie.organization,
+            kind="checkout",
+            processor="test",
+            credit_usd=5,
+            amount_usd=5,
+            checkout_ref=f"unknown-{number}",
+        )
+        for number in range(MAX_PAYMENTS_PER_SWEEP)
+    )
+    ids = [payment.pk for payment in stuck]
+    Payment.objects.filter(pk__in=ids).update(created_at=timezone.now() - timedelta(hours=2))
+
+    assert settle_open_payments() == MAX_PAYMENTS_PER_SWEEP
+    assert balance(alice) == 0
+    settle_open_payments()
+
+    assert balance(alice) == 30
 
 
 def test_without_a_processor_nothing_can_be_bought_and_nothing_pretends(alice, settings):

@@ -10,10 +10,11 @@ from django.core import mail
 from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
+from accounts.models import Organization
 from billing.errors import InvalidAmount, RefillRefused
 from billing.models import BillingProfile, Payment
 from billing.profiles import RefillRule, forget_card, switch_refill_off, switch_refill_on
-from billing.refills import begin_refill, refill_credit
+from billing.refills import MAX_REFILLS_PER_SWEEP, begin_refill, refill_credit
 from billing.services import adjust_credit
 from tests.billing.payment_cases import balance, latest, pay
 from tests.people import founder
@@ -168,6 +169,35 @@ def test_a_refill_that_may_not_be_bought_any_more_holds_up_nobody_else(refilled,
     assert refill_credit() == 1
 
     assert (balance(refilled), balance(charlie)) == (5, 70)
+
+
+def test_refills_that_are_never_possible_do_not_keep_the_sweep_from_others(refilled):
+    spend(refilled, "15")
+    BillingProfile.objects.filter(pk=refilled.organization.pk).update(
+        refill_looked_at=timezone.now() - timedelta(minutes=1)
+    )
+    stuck = Organization.objects.bulk_create(
+        Organization(name=f"Stuck {number}", slug=f"stuck-{number}")
+        for number in range(MAX_REFILLS_PER_SWEEP)
+    )
+    # Less than what may be bought at once.
+    BillingProfile.objects.bulk_create(
+        BillingProfile(
+            organization=organization,
+            processor="test",
+            card_ref="test_card_is_good",
+            is_refill_on=True,
+            refill_below_usd=20,
+            refill_amount_usd=1,
+            refill_most_a_day_usd=60,
+            refill_most_a_month_usd=90,
+        )
+        for organization in stuck
+    )
+
+    assert [refill_credit(), refill_credit()] == [0, 1]
+
+    assert balance(refilled) == 35
 
 
 def test_without_a_card_there_is_no_refill(alice):

@@ -1,20 +1,26 @@
 """Refunds: of a payment, within what was paid and within the credit that is free."""
 
+import threading
 import uuid
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection, connections, transaction
 
 from billing.errors import InvalidAmount, PaymentsOff, RefundTooLarge
-from billing.models import TestCharge
-from billing.refunds import ask_again, refund_payment
+from billing.invoices import issue_documents
+from billing.models import LedgerAccount, Payment, TestCharge
+from billing.refunds import ask_again, ask_processor, refund_payment
 from billing.services import adjust_credit
 from billing.wallet import free_credit_usd, wallet_key
 from gateway.counter_names import wallet_counter
 from gateway.policy import shard_of, shard_prefix
 from tests.billing.payment_cases import ask, balance, charge_of, latest, moves, pay
+from tests.house import eventually
+from tests.people import founder
 
 
 @pytest.fixture
@@ -111,13 +117,74 @@ def test_a_payment_that_was_not_paid_cannot_be_given_back(alice):
 
 def test_a_refund_that_the_processor_refuses_is_credited_again(alice):
     payment = pay(alice, "50")
+    TestCharge.objects.filter(order_id=payment.pk).update(status="declined")
+
+    assert refund_payment(payment=payment, amount_usd=Decimal(20)) == "refused"
+
+    assert moves(alice)[1:] == [("refund", Decimal(-20)), ("top_up", Decimal(20))]
+    payment.refresh_from_db()
+    assert payment.refunded_usd == 0
+
+
+def test_a_refusal_tells_what_was_refunded_at_the_processor(alice):
+    payment = pay(alice, "50")
     TestCharge.objects.filter(order_id=payment.pk).update(refunded_cents=4500)
 
     assert refund_payment(payment=payment, amount_usd=Decimal(20)) == "refused"
 
-    assert moves(alice)[1:] == [("refund", Decimal(-20)), ("adjustment", Decimal(20))]
+    assert moves(alice)[1:] == [
+        ("refund", Decimal(-20)),
+        ("top_up", Decimal(20)),
+        ("refund", Decimal(-45)),
+    ]
     payment.refresh_from_db()
-    assert payment.refunded_usd == 0
+    assert payment.refunded_usd == 45
+
+
+def test_a_refusal_changes_no_invoice(alice):
+    payment = pay(alice, "50")
+    TestCharge.objects.filter(order_id=payment.pk).update(status="declined")
+    refund_payment(payment=payment, amount_usd=Decimal(20))
+
+    assert issue_documents(alice.organization, datetime(2050, 1, 1, tzinfo=UTC)) == 0
+
+
+def test_a_refusal_waits_for_the_payment_before_it_takes_the_accounts(committed):
+    somebody = founder("refused-refund@example.com", organization_name="Refused refund")
+    payment = pay(somebody, "50")
+    refund_id = uuid.uuid4()
+    refund_payment(payment=payment, amount_usd=Decimal(20), id=refund_id)
+    payment.transfers.filter(pk=refund_id).update(status="asked")
+    TestCharge.objects.filter(order_id=payment.pk).update(refunded_cents=4500, refund_ids=[])
+    answers = []
+
+    def refuse():
+        try:
+            answers.append(ask_processor(refund_id))
+        finally:
+            connections.close_all()
+
+    refusing = threading.Thread(target=refuse)
+    with transaction.atomic():
+        Payment.objects.select_for_update().get(pk=payment.pk)
+        refusing.start()
+        eventually(_is_somebody_waiting, "the refusal to wait for the payment")
+        accounts = LedgerAccount.objects.filter(organization=somebody.organization)
+        assert len(accounts.select_for_update(nowait=True)) > 0
+    refusing.join()
+
+    assert answers == ["refused"]
+    assert balance(somebody) == 5
+
+
+def _is_somebody_waiting():
+    """Whether another session waits for a lock of ours."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks"
+            " WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
+        )
+        return cursor.fetchone()[0]
 
 
 def test_a_refund_whose_answer_was_lost_is_asked_for_again_and_given_once(alice):

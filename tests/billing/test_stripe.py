@@ -3,18 +3,20 @@
 import dataclasses
 import itertools
 import time
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 import stripe
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from billing.models import Payment, ProcessorEvent
+from billing.models import BillingProfile, Payment, ProcessorEvent
 from billing.processors.stripe_api import stripe_processor
 from billing.profiles import RefillRule, forget_card, profile_of, switch_refill_on
-from billing.refills import refill_credit
-from billing.refunds import refund_payment
+from billing.refills import begin_refill, refill_credit
+from billing.refunds import ask_again, refund_payment
 from tests.billing.payment_cases import ask, balance, latest, moves
 from tests.billing.stripe_server import API_KEY, WEBHOOK_SECRET, stripe_server
 
@@ -258,6 +260,87 @@ def test_a_refill_waits_while_stripe_is_away(alice, account):
     assert balance(alice) == 40
 
 
+def charges_asked(account):
+    return [form for method, path, form, _ in account.calls if method + path == "POST/v1/payment_intents"]
+
+
+@pytest.mark.parametrize(("age", "charged", "status"), [("22:59", 1, "succeeded"), ("23:01", 0, "failed")])
+def test_a_refill_is_not_asked_for_again_once_stripe_may_have_forgotten_it(
+    alice, account, caplog, age, charged, status
+):
+    bought(alice, account, "10", is_card_to_save="on")
+    _refill_below(alice, "20", amount="30")
+    account.is_away = True
+    refill_credit()
+    account.is_away = False
+    hours, minutes = map(int, age.split(":"))
+    created_at = timezone.now() - timedelta(hours=hours, minutes=minutes)
+    Payment.objects.filter(status="pending").update(created_at=created_at)
+
+    assert refill_credit() == charged
+
+    assert Payment.objects.get(kind="refill").status == status
+    assert len(account.intents) == 1 + charged
+    assert ("refill given up" in caplog.messages) is (status == "failed")
+
+
+def test_a_refill_is_asked_for_again_as_it_was_first_asked_for(alice, account):
+    bought(alice, account, "10", is_card_to_save="on")
+    _refill_below(alice, "20", amount="30")
+    account.is_away = True
+    refill_credit()
+    account.is_away = False
+    type(alice.organization).objects.filter(pk=alice.organization.pk).update(name="Renamed")
+    BillingProfile.objects.update(card_ref="pm_other", customer_ref="cus_other")
+
+    assert refill_credit() == 1
+
+    first, *others = charges_asked(account)
+    assert first["payment_method"] == "pm_visa"
+    assert others
+    assert all(form == first for form in others)
+
+
+def test_a_card_that_was_replaced_before_it_was_asked_for_is_not_charged(alice, account):
+    bought(alice, account, "10", is_card_to_save="on")
+    _refill_below(alice, "20", amount="30")
+    payment_id = begin_refill(alice.organization.pk)
+    BillingProfile.objects.update(card_ref="pm_other")
+
+    assert refill_credit() == 0
+
+    assert Payment.objects.get(pk=payment_id).status == "failed"
+    assert charges_asked(account) == []
+
+
+def test_a_charge_that_takes_its_time_is_asked_about_and_not_repeated(alice, account):
+    bought(alice, account, "10", card="pm_takes_its_time", is_card_to_save="on")
+    _refill_below(alice, "20", amount="30")
+    assert [refill_credit(), refill_credit()] == [0, 0]
+    payment = latest(alice)
+    intent = account.intents[payment.processor_ref]
+    assert (payment.status, intent["status"]) == ("pending", "processing")
+
+    intent.update(status="succeeded", amount_received=3000)
+
+    assert refill_credit() == 1
+    assert balance(alice) == 40
+    assert len(charges_asked(account)) == 1
+
+
+def test_a_charge_that_took_its_time_and_was_declined_ends_the_refill(alice, account):
+    bought(alice, account, "10", card="pm_takes_its_time", is_card_to_save="on")
+    _refill_below(alice, "20", amount="30")
+    refill_credit()
+    intent = account.intents[latest(alice).processor_ref]
+    intent.update(status="requires_payment_method", last_payment_error={"message": "Insufficient funds."})
+
+    assert refill_credit() == 0
+
+    assert (latest(alice).status, latest(alice).failure) == ("failed", "Insufficient funds.")
+    assert profile_of(alice.organization).refill_declines == 1
+
+
 @pytest.mark.parametrize(
     ("card", "words"),
     [
@@ -300,16 +383,34 @@ def test_a_refund_is_given_by_stripe_and_its_webhook_takes_nothing_more(alice, a
     assert balance(alice) == 30
 
 
-def test_a_refund_that_stripe_refuses_is_credited_again(alice, account):
+def test_a_refund_that_stripe_refuses_is_credited_again_and_the_dashboards_is_taken(alice, account):
     payment, intent = bought(alice, account, "50")
     account.refund_on_dashboard(intent["id"], 4000)
 
     assert refund_payment(payment=payment, amount_usd=Decimal(20)) == "refused"
 
-    assert [kind for kind, _ in moves(alice)] == ["top_up", "refund", "adjustment"]
-    assert balance(alice) == 50
+    assert moves(alice)[1:] == [
+        ("refund", Decimal(-20)),
+        ("top_up", Decimal(20)),
+        ("refund", Decimal(-40)),
+    ]
     payment.refresh_from_db()
-    assert payment.refunded_usd == 0
+    assert payment.refunded_usd == 40
+
+
+def test_the_dashboards_refund_is_taken_once_whichever_news_comes_first(alice, account):
+    payment, intent = bought(alice, account, "50")
+    charge = account.refund_on_dashboard(intent["id"], 4000)
+    account.is_away = True
+    assert refund_payment(payment=payment, amount_usd=Decimal(20)) == "asked"
+    tell(account, account.event("charge.refunded", charge))
+    account.is_away = False
+
+    assert ask_again() == 1
+    tell(account, account.event("charge.refunded", charge))
+
+    payment.refresh_from_db()
+    assert (payment.refunded_usd, balance(alice)) == (40, 10)
 
 
 def test_while_stripe_is_away_nothing_is_asked_of_the_payer(alice, account):
