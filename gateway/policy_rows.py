@@ -4,6 +4,7 @@ Hand-written SQL, because Django's async ORM hops to a thread. The epoch is read
 that comes in between is found by the next poll of `gateway.policy_store`.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
@@ -15,6 +16,7 @@ from psycopg.rows import DictRow, dict_row
 
 from accounts.vault import Vault
 from billing.counted import CREDIT_GRANTED_SQL
+from billing.families import is_matchable
 from billing.money import usd_to_nano
 from billing.price_list import Layer, PriceList, layer_of, markups_of
 from billing.pricing import Price
@@ -28,6 +30,8 @@ from gateway.policy import (
     shard_of,
 )
 from gateway.routing.target import Connection, Offer
+
+logger = logging.getLogger(__name__)
 
 PICO_PER_MILLIONTH_USD = 1_000_000
 OPENAI_COMPATIBLE = "openai-compatible"
@@ -95,7 +99,7 @@ async def load_policy(
         own_prices = await _layer(cursor, organization_id) if key["has_prices"] else Layer()
     wallet = _wallet(key, credit["granted_usd"] if credit else Decimal(0))
     scopes = _scopes(key, [row for row in budgets if row["scope"] not in LABELS], wallet)
-    labels = tuple(_label_scope(row) for row in budgets if row["scope"] in LABELS)
+    labels = tuple(_label_scope(row) for row in budgets if row["scope"] in LABELS and _can_bind(row))
     return _policy(
         key,
         scopes,
@@ -221,6 +225,14 @@ def _rule(row: DictRow) -> BudgetRule:
         is_rolling=row["is_rolling"],
         is_observed=row["is_observed"],
     )
+
+
+def _can_bind(row: DictRow) -> bool:
+    """Whether a label's budget can be held against requests: one stored with too many `*` is left out."""
+    if row["scope"] != "model" or is_matchable(row["subject"]):
+        return True
+    logger.warning("budget of a model family left out", extra={"budget": row["id"].hex})
+    return False
 
 
 def _label_scope(row: DictRow) -> Scope:

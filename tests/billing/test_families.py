@@ -4,7 +4,14 @@ import pytest
 from django.db import connection
 
 from billing.errors import InvalidBudget
-from billing.families import checked_family, is_of_family, is_with_provider, lua_pattern, sql_pattern
+from billing.families import (
+    checked_family,
+    is_matchable,
+    is_of_family,
+    is_with_provider,
+    lua_pattern,
+    sql_pattern,
+)
 
 CASES = [
     ("gpt-5*", "openai", "gpt-5-mini", True),
@@ -22,6 +29,16 @@ CASES = [
     ("claude+3*", "anthropic", "claudee3.5", False),
     ("llama:8b", "meta", "llama:8b", True),
     ("*", "any", "", True),
+    ("gpt-5**", "openai", "gpt-5-mini", True),
+    ("**", "any", "", True),
+    ("a*a", "any", "a", False),
+    ("a*a", "any", "aa", True),
+    ("*mini*", "openai", "gpt-5-mini", True),
+    ("*mini*", "openai", "gpt-5-nano", False),
+    ("gpt*-m?ni", "openai", "gpt-5-mini-mini", True),
+    ("gpt*-m?ni", "openai", "gpt-mni", False),
+    ("openai/*5*", "openai", "gpt-5", True),
+    ("openai/*o*i", "openai", "gpt-4o", False),
 ]
 
 
@@ -39,7 +56,31 @@ def test_the_three_dialects_agree(db, redis_client, family, provider, model, bel
     assert (by_sql, bool(by_lua)) == (belongs, belongs)
 
 
-@pytest.mark.parametrize("text", ["", " ", "a b", "x" * 129, "gpt[45]", "gpt\n5", "^gpt", "a|b", "gpt\\5"])
+def test_stars_in_a_row_are_one_and_two_apart_are_the_most():
+    assert checked_family(" gpt**5*** ") == "gpt*5*"
+
+    with pytest.raises(InvalidBudget, match=r"at most 2 \*, got 'g\*5\*o\*'") as refused:
+        checked_family("g*5*o*")
+
+    assert refused.value.field == "subject"
+
+
+def test_a_family_with_many_stars_is_held_against_a_long_name_all_the_same():
+    family = "*a" * 40 + "*b"
+
+    assert not is_of_family(family, provider="", model="a" * 1_000)
+    assert is_of_family(family, provider="", model="a" * 1_000 + "b")
+
+
+def test_only_what_was_stored_with_too_many_stars_is_not_matched():
+    stored = ["gpt-5", "**/g*", "*/g*5*"]
+
+    assert [is_matchable(family) for family in stored] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "a b", "x" * 129, "gpt[45]", "gpt\n5", "^gpt", "a|b", "gpt\\5", "*a*b*"]
+)
 def test_what_is_no_family_is_refused_with_what_is_allowed(text):
     with pytest.raises(InvalidBudget, match=r"gpt-5\* or openai/\*") as refused:
         checked_family(text)
