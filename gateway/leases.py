@@ -89,13 +89,16 @@ class LeaseKeeper:
 
     async def renew(self) -> None:
         """Tell Redis that the running requests live, what they have used so far, and what it has lost."""
-        watched, renewals = list(self._running.values()), []
-        for hold, reading, _, _ in watched:
+        watched, renewals = [], []
+        for entry in list(self._running.values()):
+            hold, reading, _, _ = entry
+            if (record := _record(hold, reading)) is None:
+                continue
             prefix = shard_prefix(hold.shard)
             keys = [f"{prefix}holds", hold_key(hold.shard, hold.request_id)]
             keys.extend(check.key for check in hold.checks if check.kind == "c")
-            record = hold_record(hold, reading())
             arguments: list[Argument] = [hold.request_id.hex, round(self._lease_seconds * 1000), record]
+            watched.append(entry)
             renewals.append(renewal_script.run(self._redis, keys, arguments))
         answers = await asyncio.gather(*renewals)
         for (hold, _, on_reaped, _), answer in zip(watched, answers, strict=True):
@@ -111,10 +114,12 @@ class LeaseKeeper:
         if request_id not in self._running:
             return
         hold, reading, _, on_top = self._running[request_id]
+        if (record := _record(hold, reading)) is None:
+            return
         prefix = shard_prefix(hold.shard)
         keys = [f"{prefix}holds", hold_key(hold.shard, request_id)]
         lease_ms = round(self._lease_seconds * 1000)
-        arguments: list[Argument] = [request_id.hex, lease_ms, hold_record(hold, reading()), *on_top()]
+        arguments: list[Argument] = [request_id.hex, lease_ms, record, *on_top()]
         for check in hold.checks:
             if check.kind != "t":
                 keys.append(check.key)
@@ -139,3 +144,12 @@ class LeaseKeeper:
         keys, arguments = settlement_of_record(shard, request_id, record).command("reap")
         if await settlement_script.run(self._redis, keys, arguments) == 1:
             logger.warning("expired hold settled", extra={"request": request_id.hex, "shard": shard})
+
+
+def _record(hold: Hold, reading: Reading) -> bytes | None:
+    """The hold record with the newest reading, or None if it cannot be written: the others go on."""
+    try:
+        return hold_record(hold, reading())
+    except Exception:
+        logger.exception("hold record not written", extra={"request": hold.request_id.hex})
+        return None

@@ -5,17 +5,22 @@ go) by cancelling its task with a reason. Leases are renewed in `gateway.leases`
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from gateway.errors import GatewayError, TemporarilyUnavailable
 from gateway.leases import LeaseKeeper
 from gateway.limits import Hold
 from gateway.meter import Meter
-from gateway.settlement import Settler, refusal_settlement, settlement_of
+from gateway.settlement import Settlement, Settler, refusal_settlement, settlement_of, void
 from gateway.trace import Trace
 from gateway.wire.shapes import Reading
+
+logger = logging.getLogger(__name__)
 
 LOST_STATUS = 500
 
@@ -109,17 +114,15 @@ class RunningRequests:
         """Hand the request's end over. Returns at once; only the first call counts."""
         if running.is_settled:
             return
+        event = _noted(running, event)
+        settlement = _settlement(running, event)
         running.is_settled = True
         self._leases.forget(running.hold)
         del self._running[running.hold.request_id]
-        claim = running.trace.claim
-        keepsake = claim.keepsake(ending=event["ending"]) if claim else None
-        event = claim.noted(event) if claim else event
         if reservation := running.hold.reservation:
             charge_nano, cost_nano = event["charge_nano"], event["cost_nano"]
             reservation.end(counted_nano=max(charge_nano, cost_nano), charge_nano=charge_nano)
-            event = {**event, "parameters": {**event.get("parameters", {}), "let_through": "redis_away"}}
-        self._settler.hand_over(settlement_of(running.hold, event, keepsake))
+        self._settler.hand_over(settlement)
         self._on_end(event)
 
     def refuse(self, trace: Trace, error: GatewayError) -> None:
@@ -151,6 +154,25 @@ class RunningRequests:
             for running in self._running.values()
             if running.trace.policy is not None and running.trace.policy.organization_id == organization_id
         ]
+
+
+def _noted(running: Running, event: dict[str, Any]) -> dict[str, Any]:
+    """The event, with the key that the client sent and why the request was let through."""
+    event = running.trace.claim.noted(event) if running.trace.claim else event
+    if running.hold.reservation is None:
+        return event
+    return {**event, "parameters": {**event.get("parameters", {}), "let_through": "redis_away"}}
+
+
+def _settlement(running: Running, event: dict[str, Any]) -> Settlement:
+    """How the hold ends; if that cannot be written down, the hold and the key are given back all the same."""
+    claim = running.trace.claim
+    try:
+        keepsake = claim.keepsake(ending=event["ending"]) if claim else None
+        return settlement_of(running.hold, event, keepsake)
+    except Exception:
+        logger.exception("request not recorded", extra={"request": running.hold.request_id.hex})
+        return replace(void(running.hold), keepsake=claim.keepsake(ending="") if claim else None)
 
 
 def recovery_event(trace: Trace, reading: Reading | None) -> dict[str, Any]:

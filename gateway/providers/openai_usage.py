@@ -10,8 +10,8 @@ from typing import Any
 from billing.usage import TokenUsage
 from gateway.wire.shapes import JsonObject, ReportedUsage
 
-# Beyond this a JSON number is not exact in most readers, and no request is that long.
-LARGEST_COUNT = 2**53
+# No request is that long, and billing can store every count up to it.
+LARGEST_COUNT = 2**31 - 1
 
 PROMPT_PARTS = {
     "cached_tokens": "cached_input",
