@@ -21,6 +21,7 @@ local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2] + ARGV[5] * 1000
 local record = redis.call('GET', KEYS[2])
 local checks = #KEYS - 3
+local rolling_buckets = 60
 if checks > 0 and ARGV[#ARGV - 3] == 'i' then
   local key, answer = KEYS[#KEYS], ARGV[#ARGV - 2]
   local owner = redis.call('HGET', key, 'o')
@@ -78,6 +79,8 @@ for i = 1, checks do
       local bucket = math.floor(now_us / (ARGV[at + 4] * 1000))
       redis.call('HINCRBY', key, bucket, string.format('%.0f', spent))
       redis.call('HSETNX', key, 'o', bucket)
+      -- As long as admission would give it: what is spent now outlives the request that it was held for.
+      redis.call('PEXPIRE', key, string.format('%.0f', ARGV[at + 4] * (rolling_buckets + 2)))
     end
   end
 end
