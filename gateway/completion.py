@@ -59,7 +59,7 @@ class Completions:
             self.running.refuse(trace, error)
             await delivery.refuse(error, trace)
             return
-        call = Call(trace, delivery, running, incoming.body)
+        call = Call(trace, delivery, running, incoming.body, self.bodies.transcript())
         try:
             forwarded = incoming.forwarded_headers()
             answering = await self.attempts.first_answer(route.targets, trace, extra_headers=forwarded)

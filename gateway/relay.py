@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from gateway.attempts import Answering
 from gateway.bodies import BodyLog, Transcript
@@ -31,7 +31,7 @@ class Call(Struct, frozen=True):
     delivery: Delivery
     running: Running
     request_body: bytes
-    transcript: Transcript = field(default_factory=Transcript)
+    transcript: Transcript
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
