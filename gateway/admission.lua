@@ -13,7 +13,7 @@
 --             a limit, b amount to hold, c moment (ms) of the budget's making, d length of a bucket (s)
 --         "bo", "wo" the same, only observed: never refuses, and may have less than nothing left
 -- Gives {1, for each check: remaining, reset (ms)}
---       {0, check, kind, left, retry after (ms, -1 unknown), spent, held, least left of all money}
+--       {0, check, kind, left, retry after (ms, -1 unknown), spent, held, least left of all money that is known}
 --       {2, checks whose money counter must be rebuilt first}
 --       After a refusal or a rebuild nothing is held.
 
@@ -119,11 +119,12 @@ for i = 1, checks do
   end
 end
 
-if #missing > 0 then return {2, unpack(missing)} end
+-- What refuses now refuses whatever the missing counters hold: nobody is asked for them in vain.
 if refusal then
   refusal[8] = least_left and nano(math.max(0, least_left)) or '-1'
   return refusal
 end
+if #missing > 0 then return {2, unpack(missing)} end
 
 local expires_ms = now_ms + ARGV[2]
 local answer = {1}

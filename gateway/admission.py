@@ -76,7 +76,8 @@ class Admission:
 
         Raises RateLimited (429), InsufficientCredits, BudgetExceeded or KeyLimitExceeded (402),
         TemporarilyUnavailable (503) when Redis is away, unless the organization lets some through
-        then. A refusal has written nothing.
+        then, and InvalidValue (400) when its tags fall under too many budgets. A refusal has written
+        nothing. An observe-only budget that cannot be counted is not held, and the request goes on.
         """
         labels = Labels(event.get("tags", ()), event.get("end_user", ""), targets)
         checks = self._plans.checks(policy, need, labels)
@@ -88,8 +89,10 @@ class Admission:
                 return self._let_through(policy, hold, exc)
             if answer[0] != MISSING:
                 break
-            for index in answer[1:]:
-                await self._rebuild(_lost(policy, checks[index - 1]))
+            unknown = await self._rebuild_all(policy, [checks[index - 1] for index in answer[1:]])
+            if unknown:
+                checks = tuple(check for check in checks if check.key not in unknown)
+                hold = _hold(policy.shard, request_id, need, checks)
         if answer[0] == REFUSED:
             raise refusal_of(checks[answer[1] - 1], Refusal(*map(int, answer[3:8])), now=self._clock())
         if answer[0] == MISSING:
@@ -98,6 +101,23 @@ class Admission:
         if policy.redis_away_nano and self._reserves is not None:
             self._reserves.fill(policy, standing)
         return replace(hold, standing=standing, would_refuse=_would_refuse(checks, answer))
+
+    async def _rebuild_all(self, policy: Policy, lost: Sequence[Check]) -> set[str]:
+        """Set up the counters of these checks, the binding ones first.
+
+        Raises TemporarilyUnavailable if one of those cannot be counted. A budget that is only observed
+        refuses nothing: if it cannot be counted, it and those after it are left out. Gives their keys.
+        """
+        binding = [check for check in lost if not check.is_observed]
+        observed_only = [check for check in lost if check.is_observed]
+        for check in binding:
+            await self._rebuild(_lost(policy, check))
+        for position, check in enumerate(observed_only):
+            try:
+                await self._rebuild(_lost(policy, check))
+            except TemporarilyUnavailable:
+                return {unknown.key for unknown in observed_only[position:]}
+        return set()
 
     def _let_through(self, policy: Policy, hold: Hold, exc: RedisAway) -> Hold:
         """The hold as if it had been granted, if the organization's allowance covers it."""

@@ -1,7 +1,8 @@
 """The budget clamp: a shorter answer instead of a refusal, where the client or its key asked for it. Pure.
 
 The refusal tells what the tightest of all limits has left. Admission is then asked once more, with
-the largest output cap that this buys; only a request that was refused costs that second call.
+the largest output cap that this buys; only a request that was refused costs that second call, and a
+third one if a limit that is tighter still had to be counted first.
 """
 
 from msgspec.structs import replace

@@ -32,6 +32,9 @@ from gateway.wire.chat_request import ChatRequest
 
 logger = logging.getLogger(__name__)
 
+# The first refusal says nothing of counters that Redis has lost; the second one knows all of them.
+CLAMPS_PER_REQUEST = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completions:
@@ -75,15 +78,9 @@ class Completions:
 
     async def _admit(self, trace: Trace, policy: Policy, request: ChatRequest, route: Route) -> Running:
         begun_ms = trace.now_ms
-        try:
-            hold = await self._hold(trace, policy, route)
-        except OutOfMoney as refusal:
-            shorter = shortened(request, route, policy, refusal)
-            if shorter is None:
-                raise
-            trace.request, route = shorter
-            hold = await self._hold(trace, policy, route)
-            trace.clamped_tokens = trace.request.max_output_tokens
+        hold, route, shorter = await self._hold_what_is_covered(trace, policy, request, route)
+        if shorter is not request:
+            trace.clamped_tokens = shorter.max_output_tokens
         trace.requested_provider = route.requested_provider
         trace.need, trace.standing = route.need, hold.standing
         trace.step("admit", begun_ms)
@@ -91,6 +88,20 @@ class Completions:
             prompt_tokens_estimate=request.prompt_tokens_estimate, least_searches=int(request.web_search)
         )
         return self.running.start(trace, hold, meter)
+
+    async def _hold_what_is_covered(
+        self, trace: Trace, policy: Policy, request: ChatRequest, route: Route
+    ) -> tuple[Hold, Route, ChatRequest]:
+        for _ in range(CLAMPS_PER_REQUEST):
+            try:
+                return await self._hold(trace, policy, route), route, request
+            except OutOfMoney as refusal:
+                shorter = shortened(request, route, policy, refusal)
+                if shorter is None:
+                    raise
+                request, route = shorter
+                trace.request = request
+        return await self._hold(trace, policy, route), route, request
 
     async def _hold(self, trace: Trace, policy: Policy, route: Route) -> Hold:
         return await self.admission.admit(

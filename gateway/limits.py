@@ -56,6 +56,10 @@ class Check(Struct, frozen=True):
         return self.budget is not None and self.budget.is_wallet
 
     @property
+    def is_observed(self) -> bool:
+        return self.budget is not None and self.budget.is_observed
+
+    @property
     def limit(self) -> int:
         """What the limit is, in its own unit; money in nano-dollars."""
         if self.budget is not None:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from billing.budgets import Period, bucket_seconds, period_of, rolling_period
 from gateway.counter_names import budget_counter, rolling_counter, wallet_counter
+from gateway.errors import InvalidValue
 from gateway.label_budgets import Labels, bound_subjects, counter_part
 from gateway.limits import DIMENSIONS, Check, Need
 from gateway.policy import BudgetRule, Policy, Scope, shard_prefix
@@ -25,6 +26,9 @@ TOTAL_LIFE_MS = 90 * 24 * 3600 * 1000
 REMEMBERED_PLANS = 4_096
 # How long counters live is told to Redis with each request; a plan is too old for that at some time.
 PLAN_LIFE = timedelta(minutes=10)
+# Each tag has a counter in each budget of every tag, and all are decided in one step that Redis does alone.
+# End users and model families have one a budget, of which an organization has a hundred at most.
+TAG_COUNTERS_LIMIT = 64
 
 Clock = Callable[[], datetime]
 
@@ -52,16 +56,23 @@ class Plans:
         self._plans: dict[UUID, _Plan] = {}
 
     def checks(self, policy: Policy, need: Need, labels: Labels) -> tuple[Check, ...]:
-        """The limits of key, project and organization, then the budgets of the request's labels."""
+        """The limits of key, project and organization, then the budgets of the request's labels.
+
+        Raises InvalidValue when its tags would be counted in too many budgets.
+        """
         now = self._clock()
         plan = self._plans.get(policy.key_id)
         if plan is None or plan.policy is not policy or not plan.begins_at <= now < plan.ends_at:
             plan = self._remember(policy, now)
         checks = [check.of(need) for check in plan.checks if need.wallet_nano or not check.is_wallet]
+        counted_tags = 0
         for scope in policy.label_scopes:
             rule = scope.budgets[0]
-            for subject in bound_subjects(scope, rule, labels):
-                checks.append(_budget(policy, scope, rule, now, subject=subject).of(need))
+            subjects = list(bound_subjects(scope, rule, labels))
+            counted_tags += len(subjects) if scope.kind == "tag" else 0
+            if counted_tags > TAG_COUNTERS_LIMIT:
+                raise _too_many_tags(labels)
+            checks.extend(_budget(policy, scope, rule, now, subject=subject).of(need) for subject in subjects)
         return tuple(checks)
 
     def _remember(self, policy: Policy, now: datetime) -> _Plan:
@@ -89,6 +100,14 @@ class Plans:
         capacity = max(1.0, per_minute * self._burst_minutes)
         arguments = (repr(MINUTE_US / per_minute), repr(capacity), 1, 0)
         return Check(kind, key, scope, arguments, label=_label(scope, kind))
+
+
+def _too_many_tags(labels: Labels) -> InvalidValue:
+    return InvalidValue(
+        f"The {len(labels.tags)} tags of this request, with those of its key, are counted in more than "
+        f"{TAG_COUNTERS_LIMIT} budgets, which is the most: send fewer tags.",
+        param="tags",
+    )
 
 
 def _label(scope: Scope, kind: str) -> str:

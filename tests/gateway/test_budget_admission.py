@@ -1,14 +1,18 @@
 """Budgets of every scope and window, decided by a real Redis in one call."""
 
+import uuid
 from dataclasses import replace
 
 import pytest
 
 from billing.budgets import bucket_seconds
+from gateway.admission import Admission
+from gateway.errors import InvalidValue, TemporarilyUnavailable
+from gateway.limits import Hold, MoneyCounter, Need
 from gateway.money_errors import BudgetExceeded, InsufficientCredits, KeyLimitExceeded
 from gateway.policy import BudgetRule, Policy
 from gateway.routing.target import Target
-from tests.gateway.limits_bench import bench, budget, policy
+from tests.gateway.limits_bench import Bench, bench, budget, event, policy, settings
 from tests.gateway.shelf import connection, offer, price
 
 HOUR = 3_600
@@ -142,6 +146,29 @@ async def test_a_rolling_refusal_says_when_enough_is_free_again() -> None:
         await limits.admit(who, nano=50)
 
 
+async def test_a_rolling_window_knows_what_a_long_request_spent_for_as_long_as_it_counts() -> None:
+    async with bench() as limits:
+        who = policy(key={"budgets": (budget(100, "hour", is_rolling=True),)})
+        hold = await limits.admit(who, nano=100)
+        [key] = [check.key for check in hold.checks if check.kind == "w"]
+
+        await pass_by(limits, key, minutes=20)
+        await limits.settle(hold, nano=100)
+        await pass_by(limits, key, minutes=50)
+        with pytest.raises(KeyLimitExceeded):
+            await limits.admit(who, nano=1)
+
+        await pass_by(limits, key, minutes=12)
+        await limits.admit(who, nano=100)
+
+
+async def pass_by(limits: Bench, key: str, *, minutes: int) -> None:
+    """Let time pass, also for the life of a counter, which Redis measures by its own clock."""
+    limits.travel(minutes * 60)
+    life_ms = await limits.redis.call("PTTL", key)
+    await limits.redis.call("PEXPIRE", key, life_ms - minutes * 60_000)
+
+
 async def test_what_a_rolling_window_holds_stays_held_until_it_is_settled() -> None:
     async with bench() as limits:
         who = policy(key={"budgets": (budget(100, "hour", is_rolling=True),)})
@@ -172,6 +199,35 @@ async def test_an_observed_budget_refuses_nothing_and_says_what_it_would_have_re
         await limits.settle(within, nano=100)
         await limits.settle(beyond, nano=20)
         assert await limits.money(beyond) == [(120, 0), (120, 0), (120, 0)]
+
+
+async def test_an_observed_budget_that_cannot_be_counted_refuses_nothing() -> None:
+    async with bench() as limits:
+        who = policy()
+        before = await limits.admit(who, nano=1)
+        watched = [budget(100, is_observed=True), budget(100, "day", is_observed=True, is_rolling=True)]
+        admission = Admission(limits.redis, settings=settings(), rebuild=cannot_be_counted, release=forget)
+
+        hold = await admit(admission, policy_with(who, *watched))
+        with pytest.raises(TemporarilyUnavailable):
+            await admit(admission, policy_with(who, watched[0], budget(100)))
+
+        assert hold.counters == before.counters
+        assert await limits.money(hold) == [(0, 2)]
+
+
+async def cannot_be_counted(counter: MoneyCounter) -> None:
+    raise TemporarilyUnavailable(reason="counters_rebuilding")
+
+
+def forget(hold: Hold) -> None: ...
+
+
+async def admit(admission: Admission, who: Policy) -> Hold:
+    request_id = uuid.uuid4()
+    need = Need(budget_nano=1, wallet_nano=1, tokens=0)
+    happened = event(request_id, tokens=0, nano=0)
+    return await admission.admit(who, request_id=request_id, need=need, event=happened)
 
 
 async def test_a_budget_lowered_below_what_is_spent_and_held_refuses_and_is_never_negative() -> None:
@@ -212,6 +268,35 @@ async def test_the_refusal_knows_the_least_that_any_money_has_left() -> None:
 
         assert refused.value.shortage.left_nano == 900
         assert refused.value.shortage.least_left_nano == 700
+
+
+async def test_for_who_is_refused_anyhow_no_lost_counter_is_counted() -> None:
+    async with bench() as limits:
+        who = policy(wallet_nano=100, labels=[("end_user", budget(10**9, is_each=True))])
+        first = await limits.admit(who, nano=100)
+        counted = list(limits.rebuilt)
+
+        with pytest.raises(InsufficientCredits):
+            await limits.admit(who, nano=1, end_user="ann")
+        counted_for_the_refused = limits.rebuilt[len(counted) :]
+        await limits.settle(first, nano=0)
+        await limits.admit(who, nano=1, end_user="ann")
+
+        assert counted_for_the_refused == []
+        assert len(limits.rebuilt) == len(counted) + 1
+
+
+async def test_tags_that_are_counted_in_more_than_64_budgets_are_refused_by_name() -> None:
+    async with bench() as limits:
+        who = policy(labels=[("tag", budget(10**9, "day", is_each=True)) for _ in range(4)])
+        tags = [f"t{number}" for number in range(17)]
+
+        hold = await limits.admit(who, nano=1, tags=tags[:16])
+        with pytest.raises(InvalidValue, match="counted in more than 64 budgets") as refused:
+            await limits.admit(who, nano=1, tags=tags)
+
+        assert len(hold.counters) == 64 + 1
+        assert refused.value.param == "tags"
 
 
 async def test_however_many_budgets_bind_a_request_it_is_one_call() -> None:
