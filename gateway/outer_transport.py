@@ -53,7 +53,7 @@ class OuterTransport(httpx.AsyncBaseTransport):
         self._guarded = guarded
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=ssl_context or ssl.create_default_context(),
-            proxy=httpcore2.Proxy(proxy_url) if proxy_url else None,
+            proxy=_proxy(proxy_url) if proxy_url else None,
             max_connections=connections,
             keepalive_expiry=idle_seconds,
             http2=is_http2,
@@ -92,6 +92,13 @@ class _Answer(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         # Shielded: a request that is cancelled must still give its connection back.
         await asyncio.shield(self._answer.aclose())
+
+
+def _proxy(url: str) -> httpcore2.Proxy:
+    """The proxy, with the name and password of its URL, which the library does not look for there."""
+    address = httpx.URL(url)
+    login = (address.username.encode(), address.password.encode()) if address.userinfo else None
+    return httpcore2.Proxy(str(address.copy_with(username=None, password=None)), auth=login)
 
 
 def _outgoing(request: httpx.Request) -> httpcore2.Request:

@@ -65,6 +65,33 @@ async def test_the_operators_calls_go_to_the_proxy() -> None:
         assert proxy.requests[0].startswith(b"POST http://api.provider.example/v1/chat/completions HTTP/1.1")
 
 
+async def test_the_proxy_gets_the_name_and_the_password_of_its_url() -> None:
+    async def always_refuse(conversation: Conversation) -> None:
+        await conversation.request()
+        await conversation.send(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")
+
+    async with scripted_upstream(always_ok) as proxy, scripted_upstream(always_refuse) as tunnel:
+        async with outer(proxy_url=f"http://me:p%40ss@127.0.0.1:{proxy.port}") as transport:
+            await read(transport, post("http://api.provider.example/v1"))
+        async with outer(proxy_url=f"http://me:p%40ss@127.0.0.1:{tunnel.port}") as transport:
+            with pytest.raises(httpx.ProxyError) as refused:
+                await read(transport, post("https://api.provider.example/v1"))
+
+    # me:p@ss
+    login = b"\r\nProxy-Authorization: Basic bWU6cEBzcw==\r\n"
+    assert login in proxy.requests[0]
+    assert tunnel.requests[0].startswith(b"CONNECT api.provider.example:443 ")
+    assert login in tunnel.requests[0]
+    assert "p@ss" not in str(refused.value)
+
+
+async def test_a_proxy_without_a_password_gets_none() -> None:
+    async with scripted_upstream(always_ok) as proxy, outer(proxy_url=proxy.url) as transport:
+        await read(transport, post("http://api.provider.example/v1"))
+
+    assert b"proxy-authorization" not in proxy.requests[0].lower()
+
+
 async def test_an_organizations_calls_do_not_and_are_guarded_as_ever() -> None:
     async with (
         scripted_upstream(always_ok) as proxy,
