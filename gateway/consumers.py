@@ -49,6 +49,7 @@ class HttpConsumer:
         self.plane = plane
         self.headers: dict[bytes, bytes] = {}
         self.has_client_left = False
+        self._is_answered = False
 
     @classmethod
     def as_asgi(cls, plane: Callable[[], Plane], **options: Any) -> Callable[..., Awaitable[None]]:
@@ -113,6 +114,7 @@ class HttpConsumer:
 
     async def send_body(self, body: bytes, *, more_body: bool = False) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": more_body})
+        self._is_answered = not more_body
 
     def _check_headers(self) -> None:
         sent = list(self.scope["headers"])
@@ -156,8 +158,10 @@ class HttpConsumer:
     async def _watch(self, handler: "asyncio.Task[Any]") -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.has_client_left = True
-        handler.cancel()
+        # The server says so as well when the answer is complete; then nobody has left too early.
+        if not self._is_answered:
+            self.has_client_left = True
+            handler.cancel()
 
     async def _discard_rest(self) -> None:
         """Let a client that is still sending finish, so that it reads our answer instead of a reset."""
