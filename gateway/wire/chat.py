@@ -21,6 +21,7 @@ from gateway.wire.gateway_fields import (
 )
 from gateway.wire.json_body import parse_json_object
 from gateway.wire.messages import PromptTally, check_messages
+from gateway.wire.normal_form import json_expansion_bytes
 from gateway.wire.parameters import GATEWAY_PARAMETERS, check_combinations, check_names, check_values
 from gateway.wire.shapes import JsonObject
 from gateway.wire.tools import check_functions, check_response_format, check_tool_choice, check_tools
@@ -166,19 +167,23 @@ def _measure(forwarded: JsonObject, tally: PromptTally, *, has_search: bool) -> 
         for name, value in forwarded.items()
         if type(value) in SIZED_TYPES and name != "messages" and name not in INSTRUCTIONS
     ]
+    instructed = orjson.dumps(instructions) if instructions else b""
+    beside = orjson.dumps(unread) if unread else b""
     return PromptSize(
         text_bytes=tally.text_bytes,
         text_tokens_estimate=tally.text_tokens_estimate,
-        instruction_bytes=tally.rest_bytes + (len(orjson.dumps(instructions)) if instructions else 0),
+        instruction_bytes=tally.rest_bytes + len(instructed),
         message_count=len(forwarded["messages"]),
         tool_count=len(forwarded.get("tools", ())) + len(forwarded.get("functions", ())),
         part_count=tally.part_count,
-        expansion_bytes=tally.expansion_bytes,
+        expansion_bytes=(
+            tally.expansion_bytes + json_expansion_bytes(instructed) + json_expansion_bytes(beside)
+        ),
         image_count=tally.image_count,
         low_detail_image_count=tally.low_detail_image_count,
         audio_milliseconds_bound=tally.audio_milliseconds_bound,
         media_tokens_estimate=tally.media_tokens_estimate,
-        unread_bytes=len(orjson.dumps(unread)) if unread else 0,
+        unread_bytes=len(beside),
         is_open=tally.is_open or has_search or _reads_stored_context(forwarded),
     )
 

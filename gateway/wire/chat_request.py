@@ -22,7 +22,7 @@ LOGGED_PARAMETERS = (
 class PromptSize(Struct, frozen=True):
     """What the model reads, as it was measured. How many tokens that makes is `gateway.wire.prompt_bounds`.
 
-    `expansion_bytes` is by how much NFKC makes the text longer; `unread_bytes` are fields whose
+    `expansion_bytes` is by how much NFKC makes all of it longer; `unread_bytes` are fields whose
     use is not known; `is_open` means that some part has no bound of its own.
     """
 

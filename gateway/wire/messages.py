@@ -13,7 +13,7 @@ import orjson
 from gateway.errors import InvalidValue, MissingParameter
 from gateway.wire.audio import longest_milliseconds
 from gateway.wire.checks import shown
-from gateway.wire.normal_form import expansion_bytes
+from gateway.wire.normal_form import expansion_bytes, json_expansion_bytes
 from gateway.wire.shapes import JsonObject
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -34,7 +34,7 @@ BASE64_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 class PromptTally:
     """What has been measured so far. `is_open` means that some part has no bound of its own.
 
-    `expansion_bytes` is by how much NFKC makes the text longer.
+    `expansion_bytes` is by how much NFKC makes the text and all else longer.
     """
 
     text_bytes: int = 0
@@ -119,7 +119,9 @@ def _check_rest(message: JsonObject, index: int, tally: PromptTally) -> None:
     if calls is not None:
         _check_tool_calls(calls, f"messages[{index}].tool_calls")
     rest = {key: value for key, value in message.items() if key != "content" and key != "role"}
-    tally.rest_bytes += len(orjson.dumps(rest))
+    written = orjson.dumps(rest)
+    tally.rest_bytes += len(written)
+    tally.expansion_bytes += json_expansion_bytes(written)
 
 
 def _check_tool_calls(calls: Any, path: str) -> None:

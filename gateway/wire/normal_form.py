@@ -36,3 +36,8 @@ def expansion_bytes(text: str) -> int:
     if text.isascii() or unicodedata.is_normalized("NFKC", text):
         return 0
     return sum(map(_GROWTH_BYTES.__getitem__, _GROWING.findall(text)))
+
+
+def json_expansion_bytes(written: bytes) -> int:
+    """The same for JSON as it is written, in UTF-8."""
+    return 0 if written.isascii() else expansion_bytes(written.decode())

@@ -216,6 +216,30 @@ def test_text_that_normalising_makes_longer_counts_so_where_it_may_be(family: st
     assert text_bound("\ufdfa", of=who) == 3 + 16 + extra
 
 
+@pytest.mark.parametrize(("family", "extra"), [("openai", 0), ("anthropic", 30), ("anyone-else", 30)])
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda text: body(tools=[tool("f", description=text)]),
+        lambda text: body(functions=[{"name": "f", "description": text}]),
+        lambda text: body(user=text),
+        lambda text: said({"role": "user", "content": "a", "name": text}),
+        lambda text: said({"role": "assistant", "tool_calls": [call_with(text)]}),
+        lambda text: said({"role": "assistant", "refusal": text}),
+    ],
+)
+def test_what_stands_beside_the_text_counts_so_too(
+    around: Callable[[str], bytes], family: str, extra: int
+) -> None:
+    who = family_of(family, base_url="", is_trusted=True)
+
+    assert bound(around("\ufdfa"), who) - bound(around("日"), who) == extra
+
+
+def call_with(arguments: str) -> dict[str, Any]:
+    return {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+
+
 @pytest.mark.parametrize(
     ("provider", "model", "whole", "low"),
     [
