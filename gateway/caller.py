@@ -4,10 +4,11 @@ From memory when the key has been seen; a key with a typo is told apart from an 
 without any look-up. What the key may do is its `gateway.policy.Policy`.
 """
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from accounts.keys import MalformedKey, check_format, hmac_of
+from gateway.clock import own_now
 from gateway.errors import InvalidApiKey
 from gateway.policy import Policy
 from gateway.policy_store import PolicyStore
@@ -21,8 +22,11 @@ Headers = Mapping[bytes, bytes]
 class Callers:
     """Finds the policy of a request's key."""
 
-    def __init__(self, policies: PolicyStore, *, key_pepper: bytes) -> None:
+    def __init__(
+        self, policies: PolicyStore, *, key_pepper: bytes, clock: Callable[[], datetime] = own_now
+    ) -> None:
         self._policies = policies
+        self._clock = clock
         self._pepper = key_pepper
 
     async def identify(self, headers: Headers) -> Policy:
@@ -41,7 +45,7 @@ class Callers:
             raise InvalidApiKey.unknown()
         if policy.revoked_at is not None:
             raise InvalidApiKey.revoked()
-        if policy.expires_at is not None and policy.expires_at <= datetime.now(UTC):
+        if policy.expires_at is not None and policy.expires_at <= self._clock():
             raise InvalidApiKey.expired()
         return policy
 

@@ -70,12 +70,13 @@ class Plane:
         self.clock = RedisClock(self.redis, measure_seconds=settings.hold_renew_seconds)
         self.reserves = Reserves(self.redis, settings=settings)
         self.policies = PolicyStore(settings)
-        self.callers = Callers(self.policies, key_pepper=settings.key_pepper)
+        self.callers = Callers(self.policies, key_pepper=settings.key_pepper, clock=self.clock.now)
         self.router = Router(
             load_price_book(),
             self.policies,
             attempts_limit=settings.upstream_attempts_limit,
             unpriced_floor_usd=settings.unpriced_floor_usd_per_million,
+            clock=self.clock.now,
         )
         self.settler = Settler(self.redis, settings=settings, spool=Spool(Path(settings.spool_dir)))
         self.leases = LeaseKeeper(self.redis, settings=settings)

@@ -4,6 +4,7 @@ The choosing itself is pure and lies in `gateway.routing`; here it meets the pri
 operator's connections and the key's own.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from uuid import UUID
@@ -15,6 +16,7 @@ from billing.price_book import PriceBook
 from billing.price_list import PriceList
 from billing.pricing import Price, worst_case_nano
 from gateway.catalogue import Catalogue, Unpriced
+from gateway.clock import own_now
 from gateway.errors import InvalidModel, NoPrice
 from gateway.limits import Need
 from gateway.policy import Ceiling, Policy, Reach
@@ -58,17 +60,24 @@ class Router:
     """Routes requests over what their key can reach."""
 
     def __init__(
-        self, book: PriceBook, policies: PolicyStore, *, attempts_limit: int, unpriced_floor_usd: int = 0
+        self,
+        book: PriceBook,
+        policies: PolicyStore,
+        *,
+        attempts_limit: int,
+        unpriced_floor_usd: int = 0,
+        clock: Callable[[], datetime] = own_now,
     ) -> None:
         self._book = book
         self._policies = policies
         self._attempts_limit = attempts_limit
         self._unpriced_floor_usd = unpriced_floor_usd
+        self._clock = clock
         self._catalogues: dict[UUID, tuple[_Sources, Catalogue]] = {}
 
     def catalogue(self, policy: Policy) -> Catalogue:
         """What this key can reach today."""
-        policies, today = self._policies, datetime.now(UTC).date()
+        policies, today = self._policies, self._clock().date()
         sources = _Sources(policy, policies.operator_reach, policies.operator_prices, today)
         known = self._catalogues.get(policy.key_id)
         if known is not None and known[0].are(sources):

@@ -4,16 +4,23 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from accounts.keys import hmac_of, new_secret
+from billing.price_book import load_price_book
 from gateway.admission import Admission
+from gateway.caller import Callers
 from gateway.clock import RedisClock, own_now
+from gateway.errors import InvalidApiKey
 from gateway.limits import Need
 from gateway.money_errors import KeyLimitExceeded
 from gateway.policy import Policy
+from gateway.policy_store import PolicyStore
 from gateway.redis_pipeline import RedisAway, RedisPipeline
+from gateway.router import Router
 from tests.gateway.limits_bench import bench, budget, event, policy, settings
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
@@ -82,6 +89,38 @@ async def test_a_process_that_is_a_day_off_spends_the_same_days_budget(off_by: t
             await admit(off, who, nano=1)
         with pytest.raises(KeyLimitExceeded):
             await limits.admit(who, nano=1)
+
+
+async def test_a_key_ends_by_redis_clock_on_a_machine_that_is_off() -> None:
+    secret = new_secret()
+    headers = {b"authorization": b"Bearer " + secret.encode()}
+    policies = PolicyStore(settings())
+    ends = replace(policy(), expires_at=datetime.now(UTC) + HOUR)
+    policies._policies[hmac_of(secret, settings().key_pepper)] = ends
+    off_by = [HOUR - MINUTE, HOUR + MINUTE]
+    callers = Callers(
+        policies, key_pepper=settings().key_pepper, clock=lambda: datetime.now(UTC) + off_by[0]
+    )
+
+    assert await callers.identify(headers) is ends
+    del off_by[0]
+    with pytest.raises(InvalidApiKey, match="expired"):
+        await callers.identify(headers)
+
+
+async def test_prices_are_those_of_the_day_by_redis_clock() -> None:
+    days = [datetime(2026, 11, 27, 12, tzinfo=UTC), datetime(2000, 1, 1, 12, tzinfo=UTC)]
+    router = Router(load_price_book(), PolicyStore(settings()), attempts_limit=1, clock=lambda: days[0])
+    who = policy()
+
+    today = router.catalogue(who).listing("openai", "gpt-4o")
+    del days[0]
+    long_ago = router.catalogue(who).listing("openai", "gpt-4o")
+
+    assert today is not None
+    assert today.price is not None
+    assert long_ago is not None
+    assert long_ago.price is None
 
 
 async def admit(admission: Admission, who: Policy, *, nano: int) -> None:
