@@ -18,6 +18,7 @@ pytestmark = pytest.mark.guarantee
 
 REQUESTS = 300
 AT_ONCE = 24
+GATEWAY_DEATHS = 2
 Strike = Callable[[int], Awaitable[None]]
 LEASE = {"FAREBOX_HOLD_LEASE_SECONDS": "3", "FAREBOX_HOLD_RENEW_SECONDS": "0.5"}
 
@@ -50,7 +51,9 @@ async def test_the_books_agree_after_gateways_and_the_worker_were_killed(
     whole = [books.events[number] for number in completed]
     recovered = [event for event in books.events.values() if event.ending == "recovered"]
     assert len(completed) == len(set(completed))
-    assert [event for event in whole if event.ending != "completed"] == []
+    # The last byte leaves before its settlement: who was killed in between left it to the reaper.
+    assert {event.ending for event in whole} <= {"completed", "recovered"}
+    assert sum(event.ending == "recovered" for event in whole) <= GATEWAY_DEATHS * AT_ONCE
     assert set(books.differing()) <= {str(event.id) for event in recovered}
     assert all(event.charge_usd <= priced(books.invoiced[str(event.id)]) for event in recovered)
     assert books.events_usd == books.ledger_usd
