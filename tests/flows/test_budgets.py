@@ -117,6 +117,18 @@ async def test_an_answer_is_cut_where_the_clamp_says(gateway: Process, team: Tea
     assert reply.json["usage"]["completion_tokens"] == 3
 
 
+async def test_a_request_is_clamped_to_a_budget_whose_counter_was_lost(gateway: Process, team: Team) -> None:
+    await apart(make, team, PROMPT_BOUND_NANO + 24 * TOKEN_NANO + COST_NANO)
+    tight = await apart(make, team, PROMPT_BOUND_NANO + 3 * TOKEN_NANO + COST_NANO, window="total")
+    await ask(gateway, team.key)
+    await apart(forget, team, tight)
+
+    reply = await ask(gateway, team.key, model="ten-chunks@fake", max_tokens=1_000, budget_clamp=True)
+
+    assert reply.status == 200, reply.body
+    assert reply.headers["x-farebox-budget-clamped"] == "3"
+
+
 async def test_a_request_without_a_cap_can_be_clamped_too(gateway: Process, team: Team) -> None:
     await apart(make, team, PROMPT_BOUND_NANO + 3 * TOKEN_NANO)
 
