@@ -65,6 +65,12 @@ class Target(Struct, frozen=True, kw_only=True):
     capabilities: frozenset[str] | None = None
     unsupported_params: frozenset[str] = frozenset()
     is_alternative: bool = False
+    is_race_leg: bool = False
+    """Whether it runs beside its neighbours that are legs too, and the first one with output answers."""
+    handicap_seconds: float = 0.0
+    """The leg with the largest starts at once, any other one after the difference to its own."""
+    ttft_timeout_seconds: float = 0.0
+    """A leg without output by then is given up; 0: it may take its time."""
 
     def __repr__(self) -> str:
         return f"Target({self.provider}/{self.model})"
