@@ -103,7 +103,7 @@ async def test_what_redis_did_not_take_lies_on_disk_for_the_next_process(
     own = {
         "REDIS_URL": own_redis.url,
         "FAREBOX_SPOOL_DIR": str(spool),
-        "FAREBOX_REDIS_CALL_TIMEOUT_MS": "50",
+        "FAREBOX_REDIS_CALL_TIMEOUT_MS": "1000",
     }
     gateway = await asyncio.to_thread(house.start_gateway, **own)
     async with streams(gateway, team, STREAM, count=3) as running:
@@ -136,7 +136,7 @@ async def test_two_processes_share_a_spool_folder_without_taking_from_each_other
     own = {
         "REDIS_URL": own_redis.url,
         "FAREBOX_SPOOL_DIR": str(spool),
-        "FAREBOX_REDIS_CALL_TIMEOUT_MS": "50",
+        "FAREBOX_REDIS_CALL_TIMEOUT_MS": "1000",
     }
     gateway = await asyncio.to_thread(house.start_gateway, **own)
     async with streams(gateway, team, STREAM, count=3) as running:

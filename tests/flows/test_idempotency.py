@@ -203,7 +203,7 @@ async def test_the_answer_of_a_request_that_redis_missed_is_kept_when_it_is_back
     gateway = house.start_gateway(
         REDIS_URL=own_redis.url,
         FAREBOX_SPOOL_DIR=str(tmp_path / "spool"),
-        FAREBOX_REDIS_CALL_TIMEOUT_MS="50",
+        FAREBOX_REDIS_CALL_TIMEOUT_MS="1000",
     )
     once, body = new_key(), chat("ten-chunks@fake", "[[tokens 20]]", stream=True)
     async with raw_request(gateway.url, body, key=team.key, idempotency_key=once) as stream:

@@ -24,7 +24,7 @@ from tests.stream_client import raw_request
 pytestmark = pytest.mark.guarantee
 
 # Long enough that a busy machine is not taken for an absent Redis.
-TIMEOUT = {"FAREBOX_REDIS_CALL_TIMEOUT_MS": "300"}
+TIMEOUT = {"FAREBOX_REDIS_CALL_TIMEOUT_MS": "1000"}
 QUICK = {"FAREBOX_HOLD_LEASE_SECONDS": "2", "FAREBOX_HOLD_RENEW_SECONDS": "0.2"}
 SMALL = chat("echo@fake", max_tokens=8)
 ALLOWANCE_USD = Decimal("0.0004")
