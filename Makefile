@@ -11,7 +11,7 @@ need_python = command -v $(PYTHON) > /dev/null || \
 	{ echo "farebox: $(PYTHON) is missing. Install it: apt-get install python3 python3-venv" >&2; exit 1; }
 install = $(need_python); $(PYTHON) -I config/bootstrap.py
 
-.PHONY: run test check migrate bench prove mutants test-nightly
+.PHONY: run test check migrate bench prove mutants test-nightly contract
 
 run:
 	@$(install) requirements.lock
@@ -27,6 +27,11 @@ check:
 	@.venv/bin/python -m mypy .
 	@.venv/bin/python -c "from importlinter.cli import lint_imports_command as lint; lint()"
 	@.venv/bin/python -m pytest -q tests/architecture
+
+# docs/contract.md: each row of the contract, the tests that prove it, and that they passed.
+contract:
+	@$(install) requirements-dev.lock
+	@exec .venv/bin/python -m pytest -q -m contract --contract-page docs/contract.md $(ARGS)
 
 # Farebox beside other gateways; docs/benchmarks.md. About a minute: make bench ARGS=--quick
 bench:
