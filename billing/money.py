@@ -3,7 +3,7 @@
 No float passes through here. Prices and their arithmetic are in `billing.pricing`.
 """
 
-from decimal import Context, Decimal, Inexact, localcontext
+from decimal import Context, Decimal, Inexact
 
 NANO_PER_USD = 1_000_000_000
 PICO_PER_NANO = 1_000
@@ -17,19 +17,18 @@ _EXACT = Context(prec=60, traps=[Inexact])
 
 def nano_to_usd(amount_nano: int) -> Decimal:
     """The amount in dollars with nine decimals, exact."""
-    with localcontext(_EXACT):
-        return Decimal(amount_nano).scaleb(-9)
+    return _EXACT.scaleb(Decimal(amount_nano), -9)
 
 
 def usd_to_nano(amount_usd: Decimal) -> int:
     """The amount in nano-dollars. Raises ValueError when it is finer than a nano-dollar or not finite."""
     if not amount_usd.is_finite():
         raise ValueError(f"an amount of money must be finite, got {amount_usd}")
-    with localcontext(_EXACT):
-        amount_nano = amount_usd.scaleb(9)
-    if amount_nano != amount_nano.to_integral_value():
+    amount_nano = _EXACT.scaleb(amount_usd, 9)
+    whole_nano = int(amount_nano)
+    if amount_nano != whole_nano:
         raise ValueError(f"an amount of money has at most nine decimals, got {amount_usd}")
-    return int(amount_nano)
+    return whole_nano
 
 
 def pico_to_nano(amount_pico: int) -> int:
