@@ -177,6 +177,9 @@ class Project(Limits):
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="projects")
     name = models.CharField(max_length=MAX_NAME_CHARACTERS)
     mode = models.CharField(max_length=16, choices=Mode.choices, default=Mode.HYBRID)
+    is_body_logging_on = models.BooleanField(
+        default=True, db_default=True, help_text="Store prompts and answers when the organization does."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -98,6 +98,14 @@ def create_project(*, organization: Organization, name: str, mode: str = Project
 
 
 @transaction.atomic
+def set_project_body_logging(*, project: Project, is_on: bool) -> None:
+    """Whether the project's prompts and answers are stored where the organization stores them."""
+    project.is_body_logging_on = is_on
+    project.save(update_fields=["is_body_logging_on"])
+    bump_epoch(project.organization_id)
+
+
+@transaction.atomic
 def update_project(*, project: Project, name: str, mode: str) -> None:
     """Change what the project is called and whose provider keys it uses."""
     project.name, project.mode = rules.checked_name(name), Project.Mode(mode)

@@ -29,11 +29,11 @@ Moment = Annotated[datetime, Meta(tz=True)]
 
 _TEXT_COLUMNS = (
     "request_id", "route", "requested_model", "model", "provider", "ending", "error_code", "error_message",
-    "finish_reason", "price_version", "end_user", "session_id", "agent", "source",
+    "finish_reason", "price_version", "end_user", "session_id", "agent", "source", "signature",
 )  # fmt: skip
 _PLAIN_COLUMNS = (
     "status", "cost_parts", "duration_ms", "first_token_ms", "overhead_ms", "timeline", "attempts", "limits",
-    "parameters",
+    "parameters", "metadata",
 )  # fmt: skip
 _MAX_CHARACTERS = {
     field.name: field.max_length or 0 for field in UsageEvent._meta.fields if field.name in _TEXT_COLUMNS
@@ -96,6 +96,8 @@ class Arrival(msgspec.Struct, frozen=True):
     session_id: str = ""
     agent: str = ""
     source: str = ""
+    signature: str = ""
+    metadata: dict[str, str] = {}
     would_refuse: Annotated[list[UUID], Meta(max_length=MAX_BUDGETS)] = []
     request_body: bytes | None = None
     response_body: bytes | None = None

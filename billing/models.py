@@ -211,7 +211,13 @@ class UsageEvent(models.Model):
     end_user = models.CharField(max_length=256, blank=True)
     session_id = models.CharField(max_length=256, blank=True)
     agent = models.CharField(max_length=256, blank=True)
-    source = models.CharField(max_length=256, blank=True)
+    source = models.CharField(max_length=256, blank=True, help_text="The calling site or application.")
+    signature = models.CharField(
+        max_length=256, blank=True, db_default="", help_text="The client that sent it, as its body says."
+    )
+    metadata = models.JSONField(
+        default=dict, db_default={}, help_text="Names and texts that the client gave it."
+    )
     would_refuse = ArrayField(
         models.UUIDField(),
         default=list,
@@ -252,6 +258,19 @@ class UsageEvent(models.Model):
                 "occurred_at",
                 name="usage_event_by_end_user",
                 condition=~models.Q(end_user=""),
+            ),
+            models.Index(
+                "organization_id",
+                "session_id",
+                "occurred_at",
+                name="usage_event_by_session",
+                condition=~models.Q(session_id=""),
+            ),
+            GinIndex(
+                fields=["metadata"],
+                name="usage_event_by_metadata",
+                fastupdate=False,
+                condition=~models.Q(metadata={}),
             ),
             GinIndex(
                 fields=["would_refuse"],

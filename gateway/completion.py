@@ -27,7 +27,7 @@ from gateway.relay import Call, Relay
 from gateway.router import Route, Router
 from gateway.running import Running, RunningRequests, recovery_event
 from gateway.trace import CLIENT_LEFT_STATUS, Trace
-from gateway.wire.chat import ParseLimits, parse_chat_request
+from gateway.wire.chat import ParseLimits
 from gateway.wire.chat_request import ChatRequest
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Completions:
         trace, delivery = incoming.trace, Delivery(incoming, reply)
         try:
             trace.policy = policy = await self.callers.identify(incoming.headers)
-            trace.request = request = parse_chat_request(incoming.body, limits=self.limits)
+            trace.request = request = incoming.chat_request(self.limits)
             route = self.router.route(request, policy, hops=incoming.hops)
             running = await self._admit(trace, policy, request, route)
         except Exception as exc:  # noqa: BLE001  # whatever it is, the client gets an answer

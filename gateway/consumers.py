@@ -27,6 +27,7 @@ from gateway.plane import Plane
 from gateway.trace import Trace
 from gateway.wire.dialect import DIALECTS, Dialect
 from gateway.wire.failure import render_failure
+from gateway.wire.labels import source_of, special_of
 
 MAX_REQUEST_ID_CHARACTERS = 128
 DRAIN_SECONDS = 5.0
@@ -195,7 +196,7 @@ class ChatCompletionConsumer(HttpConsumer):
         self._trace: Trace | None = None
 
     async def handle(self, body: bytes) -> None:
-        incoming = Incoming(self._dialect, self.headers, body, self.trace)
+        incoming = Incoming(self._dialect, self.headers, body, self.trace, special_of(self.headers))
         answering = self.plane.once_only if IDEMPOTENCY_HEADER in self.headers else self.plane.completions
         await answering.answer(incoming, self)
 
@@ -216,8 +217,8 @@ class ChatCompletionConsumer(HttpConsumer):
             self._trace = Trace(
                 route=self._route,
                 client_request_id=self.client_request_id,
-                user_agent=_text(self.headers.get(b"x-agent") or self.headers.get(b"user-agent", b"")),
-                source=_text(self.headers.get(b"x-source") or self.headers.get(b"http-referer", b"")),
+                user_agent=_text(self.headers.get(b"user-agent", b"")),
+                source=source_of(self.headers),
                 arrived_at=self.plane.clock.now(),
             )
         return self._trace

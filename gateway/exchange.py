@@ -7,7 +7,10 @@ from msgspec import Struct
 
 from gateway.caller import Headers
 from gateway.trace import Trace
+from gateway.wire.chat import ParseLimits, parse_chat_request
+from gateway.wire.chat_request import ChatRequest
 from gateway.wire.dialect import Dialect
+from gateway.wire.labels import labelled
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
 
@@ -40,12 +43,25 @@ class Reply(Protocol):
 
 
 class Incoming(Struct, frozen=True):
-    """A request whose body has been read whole."""
+    """A request whose body has been read whole; `special` are those of its headers that ask for something."""
 
     dialect: Dialect
     headers: Headers
     body: bytes
     trace: Trace
+    special: Headers
+
+    def chat_request(self, limits: ParseLimits) -> ChatRequest:
+        """What is asked for, by the body and by headers. Raises a 400 that names the field or the header."""
+        request = parse_chat_request(self.body, limits=limits)
+        if not self.special:
+            return request
+        return labelled(
+            request,
+            self.special,
+            pairs_limit=limits.metadata_pairs,
+            characters_limit=limits.metadata_characters,
+        )
 
     @property
     def hops(self) -> int:
@@ -56,7 +72,7 @@ class Incoming(Struct, frozen=True):
     def forwarded_headers(self) -> list[tuple[str, str]]:
         """What the provider is to see beside the body: a few of the client's headers, and ours."""
         own = [(HOPS_HEADER.decode(), str(self.hops + 1)), (REQUEST_ID_HEADER, self.trace.id_text)]
-        return [*_forwarded(self.headers.items()), *own]
+        return [*_forwarded(self.special.items()), *own]
 
 
 def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[str, str]]:

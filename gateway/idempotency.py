@@ -39,7 +39,6 @@ from gateway.redis_pipeline import RedisAway, RedisPipeline, Script
 from gateway.running import RunningRequests
 from gateway.settings import GatewaySettings
 from gateway.settlement import Settler, let_go
-from gateway.wire.chat import ParseLimits, parse_chat_request
 
 IDEMPOTENCY_HEADER = b"idempotency-key"
 # Stripe's name: https://docs.stripe.com/api/idempotent_requests (checked 2026-11-27)
@@ -119,7 +118,6 @@ class OnceOnly:
         self._life_ms = round(settings.idempotency_hours * HOURS_MS)
         self._limit_bytes = settings.idempotency_answer_limit_bytes
         self._drain_timeout_seconds = settings.drain_timeout_seconds
-        self._parse_limits = ParseLimits(depth=settings.json_depth_limit, choices=settings.choices_limit)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def answer(self, incoming: Incoming, reply: Reply) -> None:
@@ -246,7 +244,7 @@ class OnceOnly:
         """Who asked for what, for the request log."""
         incoming.trace.policy = policy
         with suppress(GatewayError):
-            incoming.trace.request = parse_chat_request(incoming.body, limits=self._parse_limits)
+            incoming.trace.request = incoming.chat_request(self._completions.limits)
 
     def _let_go(self, policy: Policy, request_id: UUID, claim: Claim) -> None:
         self._settler.hand_over(let_go(policy.shard, request_id, claim.keepsake(ending="")))

@@ -84,6 +84,12 @@ class ProjectForm(BudgetForm, RatesForm):
     mode = forms.ChoiceField(
         label="Requests are paid with", choices=Project.Mode.choices, initial=Project.Mode.HYBRID
     )
+    is_body_logging_on = forms.BooleanField(
+        label="Store prompts and answers",
+        required=False,
+        initial=True,
+        help_text="Where the organization stores them at all; see Settings.",
+    )
 
     field_order = ("name", "mode", "budget_usd", "budget_window")
 

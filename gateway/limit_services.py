@@ -35,9 +35,11 @@ def create_project(
     budget_usd: Decimal | None = None,
     budget_window: str = Budget.Window.MONTH,
     time_zone: str = "UTC",
+    is_body_logging_on: bool = True,
 ) -> Project:
     """A new project with its limits; the budget's periods follow the calendar of `time_zone`."""
     project = accounts.services.create_project(organization=organization, name=name, mode=mode)
+    accounts.services.set_project_body_logging(project=project, is_on=is_body_logging_on)
     accounts.services.set_rates(
         holder=project,
         requests_per_minute=requests_per_minute,
@@ -60,9 +62,11 @@ def update_project(
     budget_usd: Decimal | None,
     budget_window: str,
     time_zone: str,
+    is_body_logging_on: bool = True,
 ) -> None:
     """Replace everything that can be said about a project; None lifts a limit."""
     accounts.services.update_project(project=project, name=name, mode=mode)
+    accounts.services.set_project_body_logging(project=project, is_on=is_body_logging_on)
     accounts.services.set_rates(
         holder=project,
         requests_per_minute=requests_per_minute,

@@ -86,7 +86,7 @@ class Plane:
         self.rebuilder = Rebuilder(self.redis, self.policies, settings=settings)
         bodies = BodyLog(Vault(settings.master_key), limit_bytes=settings.logged_body_limit_bytes)
         self.completions = Completions(
-            limits=ParseLimits(depth=settings.json_depth_limit, choices=settings.choices_limit),
+            limits=_parse_limits(settings),
             callers=self.callers,
             router=self.router,
             admission=Admission(
@@ -179,6 +179,15 @@ async def _supervised(name: str, work: Any) -> None:
         except Exception:
             logger.exception("background work failed", extra={"work": name})
         await asyncio.sleep(1.0)
+
+
+def _parse_limits(settings: GatewaySettings) -> ParseLimits:
+    return ParseLimits(
+        depth=settings.json_depth_limit,
+        choices=settings.choices_limit,
+        metadata_pairs=settings.metadata_pairs_limit,
+        metadata_characters=settings.metadata_value_limit_characters,
+    )
 
 
 def _transport(settings: GatewaySettings) -> httpx.AsyncBaseTransport:

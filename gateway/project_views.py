@@ -89,7 +89,13 @@ def project_detail(request: HttpRequest, slug: str, project_id: UUID) -> HttpRes
     project = tenant.project(project_id)
     tenant.require(Action.MANAGE_PROJECTS)
     name, budget = project.name, plain_budget(tenant.organization, Budget.Scope.PROJECT, project.pk)
-    initial = {"name": name, "mode": project.mode, **rates_of(project), **amount_of(budget)}
+    initial = {
+        "name": name,
+        "mode": project.mode,
+        "is_body_logging_on": project.is_body_logging_on,
+        **rates_of(project),
+        **amount_of(budget),
+    }
     form = ProjectForm(request.POST or None, initial=initial)
     if form.is_valid():
         try:

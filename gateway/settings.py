@@ -29,6 +29,8 @@ class GatewaySettings:
     body_timeout_seconds: float = _setting(30.0, "Time a client has to send its whole body.")
     json_depth_limit: int = _setting(64, "Deepest nesting of a request body.")
     choices_limit: int = _setting(8, "Largest `n`.")
+    metadata_pairs_limit: int = _setting(32, "Pairs of metadata of one request, headers and body together.")
+    metadata_value_limit_characters: int = _setting(512, "Longest value of metadata in a header.")
     write_stall_timeout_seconds: float = _setting(60.0, "A client that reads nothing this long is cut.")
 
     upstream_connect_timeout_seconds: float = _setting(5.0, "Opening a connection to a provider.")

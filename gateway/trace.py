@@ -284,7 +284,9 @@ class Trace:
                 "end_user": request.user[:MAX_LABEL_CHARACTERS],
                 "session_id": request.session_id[:MAX_LABEL_CHARACTERS],
                 "agent": (request.agent or self.user_agent)[:MAX_LABEL_CHARACTERS],
-                "source": (request.signature or self.source)[:MAX_LABEL_CHARACTERS],
+                "source": self.source[:MAX_LABEL_CHARACTERS],
+                "signature": request.signature,
+                "metadata": request.metadata,
             }
         )
         self._known = (request, self.clamped_tokens, facts)

@@ -48,6 +48,8 @@ class ParseLimits:
     tools_bytes: int = 262_144
     tags: int = 20
     tag_characters: int = 64
+    metadata_pairs: int = 32
+    metadata_characters: int = 512
 
 
 DEFAULT_LIMITS = ParseLimits()
@@ -81,6 +83,7 @@ def parse_chat_request(body: bytes, *, limits: ParseLimits = DEFAULT_LIMITS) -> 
         session_id=payload.get("session_id", ""),
         agent=payload.get("agent", ""),
         signature=payload.get("signature", ""),
+        metadata=payload.get("metadata", {}),
         use_custom_keys=payload.get("use_custom_keys"),
         drop_params=payload.get("drop_params", True),
         region=payload.get("region", ""),

@@ -71,6 +71,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     session_id: str = ""
     agent: str = ""
     signature: str = ""
+    metadata: dict[str, str] = {}
     use_custom_keys: bool | None = None
     drop_params: bool = True
     region: str = ""
