@@ -5,9 +5,16 @@ Nothing is dropped in silence: a parameter is forwarded, translated, or in the s
 
 from collections.abc import Set
 
-from gateway.providers.openai_deviations import other_names, unsupported_params
+from gateway.providers.openai_content import tailored_content
+from gateway.providers.openai_deviations import (
+    nearest_effort,
+    other_names,
+    thinking_budget,
+    unsupported_params,
+)
 from gateway.routing.target import Target
 from gateway.wire.chat_request import ChatRequest
+from gateway.wire.parameters import is_known
 from gateway.wire.shapes import JsonObject
 
 TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
@@ -15,12 +22,14 @@ TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "func
 AUTOMATIC_TIER = "auto"
 SEARCH_OPTIONS = ("search_context_size", "user_location")
 CAPS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+# What is spoken or drawn, the ability it needs, and the fields that ask for it.
+OUTPUT_ABILITIES = {"audio": ("audio", ("modalities", "audio")), "image": ("image_output", ("modalities",))}
 
 
 def upstream_fields(request: ChatRequest, target: Target) -> tuple[JsonObject, tuple[str, ...]]:
     """The body to send, and the names of what the client asked for and does not get."""
     lacking = unsupported_params(target.provider) | target.unsupported_params
-    dropped = sorted(_unsupported(request.forwarded, target, lacking))
+    dropped = sorted(_unsupported(request, target, lacking))
     withheld = CAPS.keys() | dropped
     names = other_names(target.provider)
     fields = {
@@ -28,28 +37,41 @@ def upstream_fields(request: ChatRequest, target: Target) -> tuple[JsonObject, t
         **{names.get(name, name): value for name, value in request.forwarded.items() if name not in withheld},
         **_cap(request, lacking),
     }
+    if request.has_cache_control or request.message_fields or "tools" in fields:
+        changed, lost = tailored_content(fields, request, target)
+        fields = {name: value for name, value in (fields | changed).items() if value is not None}
+        dropped += lost
     dropped += _add_reasoning(fields, request, target, lacking)
     if request.web_search:
         dropped += _add_search(fields, request)
+    if target.provider == "google" and "google" in fields:
+        fields["extra_body"] = {"google": fields.pop("google")}
     dropped += [name for name in ("region", "plugins") if getattr(request, name)]
+    dropped += request.unserved
     fields["stream"] = request.is_stream
     if request.is_stream and "stream_options" not in lacking:
         fields["stream_options"] = _stream_options(request)
+    elif request.include_obfuscation is not None:
+        dropped.append("stream_options.include_obfuscation")
     return fields, tuple(dropped)
 
 
-def _unsupported(asked: JsonObject, target: Target, lacking: Set[str]) -> set[str]:
+def _unsupported(request: ChatRequest, target: Target, lacking: Set[str]) -> set[str]:
+    asked = request.forwarded
     unsupported = (asked.keys() & lacking) - CAPS.keys()
     if asked.get("n") == 1:
         unsupported.discard("n")
     if not target.can("tools"):
         unsupported |= {name for name in TOOL_FIELDS if name in asked}
-    if "audio" in asked.get("modalities", ()) and not target.can("audio"):
-        unsupported |= {name for name in ("modalities", "audio") if name in asked}
+    for modality, (ability, fields) in OUTPUT_ABILITIES.items() if "modalities" in asked else ():
+        if modality in asked["modalities"] and not target.can(ability):
+            unsupported |= {name for name in fields if name in asked}
     tier = asked.get("service_tier")
     # A tier without a price is for those who pay their provider themselves.
     if tier not in (None, AUTOMATIC_TIER) and not target.is_own_credential and not target.has_tier(tier):
         unsupported.add("service_tier")
+    if not request.passes_unknown:
+        unsupported |= {name for name in asked if not is_known(name)}
     return unsupported
 
 
@@ -65,13 +87,21 @@ def _cap(request: ChatRequest, lacking: Set[str]) -> JsonObject:
 
 
 def _add_reasoning(fields: JsonObject, request: ChatRequest, target: Target, lacking: Set[str]) -> list[str]:
+    """Effort and budget in the provider's own words; an exact budget overrides the effort."""
     dropped = [f"reasoning.{option}" for option in request.reasoning_options]
-    if request.reasoning_max_tokens is not None:
-        dropped.append("reasoning.max_tokens")
-    if request.reasoning_effort is not None:
-        if target.can("reasoning") and "reasoning_effort" not in lacking:
-            fields["reasoning_effort"] = request.reasoning_effort
+    can_reason = target.can("reasoning")
+    tokens, effort = request.reasoning_max_tokens, request.reasoning_effort
+    if tokens is not None:
+        budget = thinking_budget(tokens, target.provider) if can_reason else None
+        if budget is None or budget.keys() & fields.keys():
+            dropped.append(request.reasoning_budget_param)
         else:
+            fields.update(budget)
+            effort = None
+    if effort is not None:
+        if can_reason and "reasoning_effort" not in lacking:
+            fields["reasoning_effort"] = nearest_effort(effort, target.provider, target.model)
+        if fields.get("reasoning_effort") != effort:
             dropped.append("reasoning_effort")
     if request.effort is not None:
         if target.capabilities is not None and "effort" in target.capabilities:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from gateway.wire.chat_request import ChatRequest, PromptSize
+from gateway.wire.chat_request import REASONING_BUDGET, ChatRequest, PromptSize
 from gateway.wire.checks import integer
 from gateway.wire.gateway_fields import (
     read_context_tokens,
@@ -30,9 +30,13 @@ REQUIRED_BY_FORMAT = {"json_object": "json_mode", "json_schema": "json_schema"}
 # Read by the model as instructions, so they make part of the prompt.
 INSTRUCTIONS = ("tools", "functions", "response_format")
 TOOL_SETTINGS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
+# Services of one of the sources that no provider offers; asked for, they are named as dropped.
+UNSERVED = ("sensitive_word_check", "onboarding")
 EMPTY_MEANS_ABSENT = (
     "tools", "functions", "stop", "response_format", "reasoning", "logit_bias", "stream_options",
+    "modalities",
 )  # fmt: skip
+SEARCH_TOOL = ("web_search", "")
 SIZED_TYPES = frozenset({str, list, dict})
 
 
@@ -64,8 +68,7 @@ def parse_chat_request(body: bytes, *, limits: ParseLimits = DEFAULT_LIMITS) -> 
     check_values(payload)
     integer(1, limits.choices)(payload.get("n", 1), "n")
     check_combinations(payload)
-    _check_tools(payload, limits)
-    search = _web_search(payload)
+    search = _web_search(payload, _check_tools(payload, limits))
     effort, reasoning_tokens, reasoning_options = read_reasoning(payload)
     options = payload.get("stream_options", {})
     forwarded = _forwarded(payload)
@@ -96,10 +99,15 @@ def parse_chat_request(body: bytes, *, limits: ParseLimits = DEFAULT_LIMITS) -> 
         reasoning_effort=effort,
         reasoning_max_tokens=reasoning_tokens,
         reasoning_options=reasoning_options,
+        reasoning_budget_param="thinking_budget" if payload.get("thinking_budget") else REASONING_BUDGET,
         effort=payload.get("effort"),
         free_models_only=payload.get("free_models_only", False),
         no_reasoning=payload.get("no_reasoning", False),
         budget_clamp=payload.get("budget_clamp"),
+        routing=payload.get("routing", ""),
+        unserved=tuple(name for name in UNSERVED if payload.get(name)),
+        has_cache_control=tally.has_cache_control or _caches_tools(payload),
+        message_fields=frozenset(tally.fields),
         required_capabilities=_required_capabilities(payload, tally, has_search=search is not None),
         request_context_tokens=read_context_tokens(payload.get("request_context_tokens")),
     )
@@ -121,24 +129,30 @@ def _present(sent: JsonObject) -> JsonObject:
     return payload
 
 
-def _check_tools(payload: JsonObject, limits: ParseLimits) -> None:
+def _check_tools(payload: JsonObject, limits: ParseLimits) -> set[tuple[str, str]]:
+    """Checks what is said of tools and formats, and gives the tools there are as (type, name)."""
     known = check_tools(payload.get("tools", []), tools_limit=limits.tools, bytes_limit=limits.tools_bytes)
+    if payload.get("web_search") or "web_search_options" in payload:
+        known.add(SEARCH_TOOL)
     if "functions" in payload:
         check_functions(payload["functions"], tools_limit=limits.tools, bytes_limit=limits.tools_bytes)
     if "tool_choice" in payload:
         check_tool_choice(payload["tool_choice"], known)
     if "response_format" in payload:
         check_response_format(payload["response_format"], bytes_limit=limits.tools_bytes)
+    return known
 
 
-def _web_search(payload: JsonObject) -> JsonObject | None:
+def _web_search(payload: JsonObject, known: set[tuple[str, str]]) -> JsonObject | None:
     """The options of the web search that was asked for in any of three ways, or None."""
-    for tool in payload.get("tools", ()):
+    if SEARCH_TOOL not in known:
+        return None
+    for tool in payload.get("tools", ()) if payload.get("tool_choice") != "none" else ():
         if tool["type"] == "web_search":
             return {name: value for name, value in tool.items() if name != "type" and value is not None}
     if "web_search_options" in payload:
         options: JsonObject = payload["web_search_options"]
-        return options
+        return {name: value for name, value in options.items() if value is not None}
     return {} if payload.get("web_search") else None
 
 
@@ -147,8 +161,15 @@ def _forwarded(payload: JsonObject) -> JsonObject:
     forwarded = {name: value for name, value in payload.items() if name not in GATEWAY_PARAMETERS}
     tools = [tool for tool in forwarded.get("tools", ()) if tool["type"] != "web_search"]
     if tools:
+        if _chooses_search(forwarded.get("tool_choice")):
+            del forwarded["tool_choice"]
         return forwarded | {"tools": tools}
     return {name: value for name, value in forwarded.items() if name not in TOOL_SETTINGS}
+
+
+def _chooses_search(choice: Any) -> bool:
+    """A search that is asked for takes place: providers have no other word for it."""
+    return type(choice) is dict and choice.get("type") == "web_search"
 
 
 def _required_capabilities(payload: JsonObject, tally: PromptTally, *, has_search: bool) -> frozenset[str]:
@@ -161,6 +182,10 @@ def _required_capabilities(payload: JsonObject, tally: PromptTally, *, has_searc
         "audio": tally.has_audio,
     }
     return frozenset(name for name, is_demanded in demands.items() if is_demanded)
+
+
+def _caches_tools(payload: JsonObject) -> bool:
+    return any(tool.get("cache_control") is not None for tool in payload.get("tools", ()))
 
 
 def _measure(forwarded: JsonObject, tally: PromptTally, *, has_search: bool) -> PromptSize:

@@ -10,12 +10,13 @@ from gateway.wire.messages import BYTES_PER_TOKEN
 from gateway.wire.shapes import JsonObject
 
 SEARCHES_BOUND = 10
+REASONING_BUDGET = "reasoning.max_tokens"
 MESSAGE_TOKENS_ESTIMATE = 3
 
 LOGGED_PARAMETERS = (
     "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "n", "seed", "presence_penalty",
     "frequency_penalty", "logprobs", "top_logprobs", "parallel_tool_calls", "service_tier", "verbosity",
-    "modalities", "store", "thinking_budget",
+    "modalities", "store", "prompt_cache_retention",
 )  # fmt: skip
 
 
@@ -84,12 +85,24 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     reasoning_effort: str | None = None
     reasoning_max_tokens: int | None = None
     reasoning_options: tuple[str, ...] = ()
+    reasoning_budget_param: str = REASONING_BUDGET
+    """The name that the client gave to `reasoning_max_tokens`."""
     effort: str | None = None
     free_models_only: bool = False
     no_reasoning: bool = False
     budget_clamp: bool | None = None
     required_capabilities: frozenset[str] = frozenset()
     request_context_tokens: int | None = None
+    routing: str = ""
+    unserved: tuple[str, ...] = ()
+    """What was asked for by name and no provider offers."""
+    has_cache_control: bool = False
+    message_fields: frozenset[str] = frozenset()
+    """Fields of messages that not every provider takes."""
+    passes_unknown: bool = True
+    provider_key: str = ""
+    """The organization's own credential that must be used, by its id or name."""
+    wants_raw: bool = False
 
     @property
     def prompt_bytes(self) -> int:
@@ -119,11 +132,8 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
     @property
     def searches_bound(self) -> int:
-        """How many web searches may be billed at most."""
-        if not self.web_search:
-            return 0
-        asked = self.web_search_options.get("max_uses")
-        return asked if type(asked) is int and 0 < asked < SEARCHES_BOUND else SEARCHES_BOUND
+        """How many web searches may be billed at most; `max_uses` bounds nothing, as no provider is told."""
+        return SEARCHES_BOUND if self.web_search else 0
 
     def parameters_for_log(self) -> JsonObject:
         """The parameters as the log shows them: settings and counts, no text of the client."""
@@ -147,5 +157,6 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
             "web_search": self.web_search or None,
             "drop_params": None if self.drop_params else False,
             "budget_clamp": self.budget_clamp,
+            "routing": self.routing or None,
         }
         return logged | {name: value for name, value in own.items() if value is not None}

@@ -90,7 +90,18 @@ def read_reasoning(payload: JsonObject) -> tuple[str | None, int | None, tuple[s
         raise InvalidValue(
             "reasoning_effort and reasoning.effort disagree; send one of them.", param="reasoning_effort"
         )
-    return effort or other, tokens, tuple(reasoning)
+    budget: int | None = payload.get("thinking_budget")
+    if budget is not None and budget > 0:
+        if tokens is not None and tokens != budget:
+            raise InvalidValue(
+                "thinking_budget and reasoning.max_tokens disagree; send one of them.",
+                param="thinking_budget",
+            )
+        tokens = budget
+    effort = effort or other
+    # Google's words: a budget of 0 is no thinking, -1 leaves it to the model.
+    # https://ai.google.dev/gemini-api/docs/thinking#set-budget (checked 2026-11-27)
+    return ("none" if budget == 0 and effort is None else effort), tokens, tuple(reasoning)
 
 
 def read_context_tokens(tokens: Any) -> int | None:

@@ -6,6 +6,7 @@ fetched, and fields that are not known here go to the provider as they are.
 
 import re
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, TypeGuard
 
 import orjson
@@ -14,6 +15,7 @@ from gateway.errors import InvalidValue, MissingParameter
 from gateway.wire.audio import longest_milliseconds
 from gateway.wire.checks import shown
 from gateway.wire.normal_form import expansion_bytes, json_expansion_bytes
+from gateway.wire.options import cache_control
 from gateway.wire.shapes import JsonObject
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -21,6 +23,10 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 ASSISTANT_SPEECH = ("tool_calls", "function_call", "refusal", "audio", "reasoning", "reasoning_content")
 PLAIN_MESSAGE_KEYS = 2
 BYTES_PER_TOKEN = 4
+# What every provider takes in a message; of anything else it is noted that it is there.
+COMMON_FIELDS = frozenset({"role", "content", "tool_calls", "tool_call_id", "function_call", "cache_control"})
+# What an answer's message has and is sent back empty by clients that keep it as it came.
+NULLABLE_FIELDS = ("refusal", "reasoning", "reasoning_content")
 
 IMAGE_TOKENS_ESTIMATE, HIGH_DETAIL_IMAGE_TOKENS_ESTIMATE = 85, 765
 AUDIO_BYTES_PER_TOKEN_ESTIMATE = 400
@@ -47,7 +53,10 @@ class PromptTally:
     low_detail_image_count: int = 0
     audio_milliseconds_bound: int = 0
     has_audio: bool = False
+    has_cache_control: bool = False
     is_open: bool = False
+    fields: set[str] = dataclass_field(default_factory=set)
+    """Further fields that messages have."""
 
 
 def check_messages(messages: Any, *, messages_limit: int) -> PromptTally:
@@ -118,6 +127,16 @@ def _check_rest(message: JsonObject, index: int, tally: PromptTally) -> None:
     calls = message.get("tool_calls")
     if calls is not None:
         _check_tool_calls(calls, f"messages[{index}].tool_calls")
+    for field in NULLABLE_FIELDS:
+        spoken = message.get(field)
+        if spoken is not None and type(spoken) is not str:
+            raise _invalid(f"messages[{index}].{field}", f"must be a string, got {shown(spoken)}")
+    if "annotations" in message and type(message["annotations"]) not in (list, type(None)):
+        raise _invalid(f"messages[{index}].annotations", "must be an array")
+    if message.get("cache_control") is not None:
+        cache_control(message["cache_control"], f"messages[{index}].cache_control")
+        tally.has_cache_control = True
+    tally.fields |= message.keys() - COMMON_FIELDS
     rest = {key: value for key, value in message.items() if key != "content" and key != "role"}
     written = orjson.dumps(rest)
     tally.rest_bytes += len(written)
@@ -153,6 +172,9 @@ def _check_parts(parts: list[Any], index: int, tally: PromptTally) -> None:
         if read is None:
             raise _invalid(f"{path}.type", f"must be one of {', '.join(PART_READERS)}")
         read(part, path, tally)
+        if "cache_control" in part and part["cache_control"] is not None:
+            cache_control(part["cache_control"], f"{path}.cache_control")
+            tally.has_cache_control = True
     tally.part_count += len(parts)
 
 
@@ -168,6 +190,8 @@ def _read_image(part: JsonObject, path: str, tally: PromptTally) -> None:
     image = _object_in(part, "image_url", path)
     _check_media_url(image.get("url"), f"{path}.image_url.url", family="image")
     detail = image.get("detail")
+    if detail is not None and type(detail) is not str:
+        raise _invalid(f"{path}.image_url.detail", "must be auto, low or high")
     if detail == "low":
         tally.low_detail_image_count += 1
     else:
@@ -197,8 +221,17 @@ def _read_audio(part: JsonObject, path: str, tally: PromptTally) -> None:
 
 def _read_file(part: JsonObject, path: str, tally: PromptTally) -> None:
     file = _object_in(part, "file", path)
-    if not (_is_filled(file.get("file_data")) or _is_filled(file.get("file_id"))):
+    data = file.get("file_data")
+    if not (_is_filled(data) or _is_filled(file.get("file_id"))):
         raise _invalid(f"{path}.file", "must have file_data or file_id")
+    if _is_filled(data):
+        head = DATA_URL.match(data, 0, 256)
+        if data[:5].lower() == "data:" and head is None:
+            raise _invalid(f"{path}.file.file_data", "must be base64 text or a data URL")
+        _check_base64(data[head.end() :] if head else data, f"{path}.file.file_data")
+    name = file.get("filename")
+    if name is not None and type(name) is not str:
+        raise _invalid(f"{path}.file.filename", f"must be a string, got {shown(name)}")
     tally.is_open = True
 
 

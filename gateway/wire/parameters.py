@@ -9,7 +9,6 @@ from typing import Any
 from gateway.errors import InvalidValue, UnsupportedParameter
 from gateway.wire.checks import (
     Check,
-    array,
     boolean,
     integer,
     label,
@@ -20,6 +19,14 @@ from gateway.wire.checks import (
     shown,
     text,
 )
+from gateway.wire.options import (
+    LEVELS,
+    audio,
+    modalities,
+    prediction,
+    stream_options,
+    web_search_options,
+)
 from gateway.wire.shapes import JsonObject
 
 OUTPUT_TOKENS_LIMIT = 2**31 - 1
@@ -27,7 +34,8 @@ STOP_SEQUENCES_LIMIT, STOP_CHARACTERS_LIMIT = 4, 256
 BIASES_LIMIT, BIAS_RANGE = 300, 100
 METADATA_PAIRS_LIMIT, METADATA_KEY_LIMIT, METADATA_VALUE_LIMIT = 16, 64, 512
 REASONING_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
-LEVELS = ("low", "medium", "high")
+PREFERENCES = ("auto", "price", "throughput", "latency")
+CACHE_RETENTIONS = ("in_memory", "in-memory", "24h")
 
 # Read by the gateway, never sent to a provider under these names.
 GATEWAY_PARAMETERS = frozenset(
@@ -35,7 +43,8 @@ GATEWAY_PARAMETERS = frozenset(
         "model", "stream", "stream_options", "tags", "signature", "use_custom_keys", "drop_params", "region",
         "log_query_body", "log_response_body", "fallbacks", "session_id", "agent", "plugins", "web_search",
         "free_models_only", "no_reasoning", "reasoning", "reasoning_effort", "effort", "extra_body",
-        "request_context_tokens", "web_search_options", "budget_clamp",
+        "request_context_tokens", "web_search_options", "budget_clamp", "thinking_budget", "routing",
+        "sensitive_word_check", "onboarding",
     }
 )  # fmt: skip
 
@@ -141,26 +150,15 @@ def _metadata(value: Any, name: str) -> None:
             )
 
 
-def _stream_options(value: Any, name: str) -> None:
-    object_(value, name)
-    for option, content in value.items():
-        if content is not None:
-            boolean(content, f"{name}.{option}")
-
-
-def _modalities(value: Any, name: str) -> None:
-    array(value, name)
-    check_modality = one_of("text", "audio")
-    for modality in value[:3]:
-        check_modality(modality, name)
-    if len(value) > 2:
-        raise InvalidValue(f"{name} must have at most 2 elements, got {len(value)}.", param=name)
-
-
 def _generation_config(value: Any, name: str) -> None:
     object_(value, name)
     check_names(value, prefix=f"{name}.")
 
+
+# Known too, and checked elsewhere.
+OTHER_KNOWN_PARAMETERS = frozenset(
+    {"messages", "n", "tools", "tool_choice", "functions", "function_call", "response_format", "google"}
+)
 
 CHECKS: dict[str, Check] = {
     "temperature": number(0, 2),
@@ -176,27 +174,36 @@ CHECKS: dict[str, Check] = {
     "stop": _stop,
     "logit_bias": _logit_bias,
     "metadata": _metadata,
-    "stream_options": _stream_options,
-    "modalities": _modalities,
+    "stream_options": stream_options,
+    "modalities": modalities,
+    "audio": audio,
+    "prediction": prediction,
+    "web_search_options": web_search_options,
     "generation_config": _generation_config,
     "reasoning_effort": one_of(*REASONING_EFFORTS),
     "effort": one_of(*LEVELS),
     "verbosity": one_of(*LEVELS),
+    "routing": one_of(*PREFERENCES),
+    "prompt_cache_retention": one_of(*CACHE_RETENTIONS),
     **dict.fromkeys(
         (
             "stream", "logprobs", "parallel_tool_calls", "use_custom_keys", "drop_params", "log_query_body",
             "log_response_body", "web_search", "free_models_only", "no_reasoning", "store", "budget_clamp",
+            "sensitive_word_check", "onboarding",
         ),
         boolean,
     ),
     **dict.fromkeys(
         (
             "user", "signature", "session_id", "agent", "region", "service_tier", "safety_identifier",
-            "prompt_cache_key", "prompt_cache_retention",
+            "prompt_cache_key", "truncation",
         ),
         label,
     ),
-    **dict.fromkeys(
-        ("audio", "prediction", "web_search_options", "request_metadata", "reasoning", "extra_body"), object_
-    ),
+    **dict.fromkeys(("request_metadata", "reasoning", "extra_body", "image_config"), object_),
 }  # fmt: skip
+
+
+def is_known(name: str) -> bool:
+    """Whether the gateway knows what this parameter means."""
+    return name in CHECKS or name in OTHER_KNOWN_PARAMETERS or name in GATEWAY_PARAMETERS

@@ -71,8 +71,8 @@ def test_the_log_gets_settings_but_no_text() -> None:
         ({"modalities": ["text"]}, False, 0),
         ({"modalities": ["text", "audio"]}, True, 0),
         ({"web_search": True}, False, 10),
-        ({"tools": [{"type": "web_search", "max_uses": 3}]}, False, 3),
-        ({"tools": [{"type": "web_search", "max_uses": 1000}]}, False, 10),
+        ({"tools": [{"type": "web_search", "max_uses": 3}]}, False, 10),
+        ({"tools": [{"type": "web_search"}], "tool_choice": "none"}, False, 0),
     ],
 )
 def test_what_has_rates_of_its_own_is_foreseen(

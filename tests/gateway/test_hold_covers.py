@@ -79,7 +79,8 @@ SEARCH = {"tools": [{"type": "web_search", "max_uses": 3}]}
             TokenUsage(audio_input=21 + AUDIO_BYTES, audio_output=10),
             704,
         ),
-        (SEARCH, SEARCHED, TokenUsage(input=WINDOW, output=10, searches=3), 35_020),
+        # No provider is told max_uses, so it lowers nothing.
+        (SEARCH, SEARCHED, TokenUsage(input=WINDOW, output=10, searches=10), 105_020),
         ({"web_search": True}, SEARCHED, TokenUsage(input=WINDOW, output=10, searches=10), 105_020),
     ],
 )

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import orjson
 import pytest
 
@@ -164,7 +165,48 @@ RICH = target(capabilities=frozenset({"tools", "reasoning", "audio", "web_search
         (target(provider="mistral"), {"max_completion_tokens": 5}, {"max_tokens": 5}, ()),
         (target(provider="google"), {"seed": 5, "top_p": 1}, {"top_p": 1}, ("seed",)),
         (target(provider="anthropic"), {"reasoning_effort": "low"}, {}, ("reasoning_effort",)),
+        (
+            target(provider="anthropic"),
+            {"reasoning": {"max_tokens": 500, "effort": "low"}},
+            {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+            (),
+        ),
+        (
+            target(provider="anthropic"),
+            {"thinking_budget": 200_000},
+            {"thinking": {"type": "enabled", "budget_tokens": 128_000}},
+            (),
+        ),
+        (
+            target(provider="google"),
+            {"reasoning": {"max_tokens": 500}},
+            {"extra_body": {"google": {"thinking_config": {"thinking_budget": 500}}}},
+            (),
+        ),
+        (
+            target(provider="google"),
+            {"google": {"cached_content": "c"}, "thinking_budget": 500},
+            {"extra_body": {"google": {"cached_content": "c"}}},
+            ("thinking_budget",),
+        ),
+        (target(provider="deepseek"), {"max_completion_tokens": 5}, {"max_tokens": 5}, ()),
+        (target(), {"top_k": 5, "truncation": "auto"}, {}, ("top_k", "truncation")),
+        (target(provider="together-ai"), {"top_k": 5}, {"top_k": 5}, ()),
+        (target(provider="mine"), {"top_k": 5, "truncation": "auto"}, {"top_k": 5, "truncation": "auto"}, ()),
+        (PLAIN, {"modalities": ["image", "text"]}, {}, ("modalities",)),
+        (target(), {"sensitive_word_check": True}, {}, ("sensitive_word_check",)),
+        (RICH, {"verbosity": "low", "store": True}, {"verbosity": "low", "store": True}, ()),
     ],
+)
+@pytest.mark.contract(
+    "3.2 drop_params",
+    "3.2 effort",
+    "3.2 reasoning{effort,max_tokens}",
+    "3.2 service_tier",
+    "3.2 verbosity",
+    "3.2 web_search tool",
+    "3.2 n",
+    "3.2 max_completion_tokens",
 )
 def test_parameters_are_forwarded_translated_or_named(
     where: Target, asked: dict[str, Any], forwarded: dict[str, Any], dropped: tuple[str, ...]
@@ -184,3 +226,109 @@ def test_nothing_is_dropped_if_the_client_forbids_it() -> None:
 
     assert refusal.value.param == "reasoning_effort"
     assert sent(RICH, reasoning_effort="low", drop_params=False)[1] == ()
+
+
+@pytest.mark.contract("3.2 reasoning_effort")
+@pytest.mark.parametrize(
+    ("provider", "model", "asked", "effort"),
+    [
+        ("openai", "gpt-5.1", "xhigh", "high"),
+        ("openai", "gpt-5.1", "minimal", "none"),
+        ("openai", "gpt-5.4", "xhigh", "xhigh"),
+        ("openai", "gpt-5.4", "minimal", "none"),
+        ("openai", "o9-unheard-of", "minimal", "minimal"),
+        ("groq", "gpt-oss-120b", "none", "low"),
+        ("groq", "gpt-oss-120b", "xhigh", "high"),
+        ("google", "gemini-3.1-pro-preview", "none", "minimal"),
+        ("google", "gemini-2.5-flash", "none", "none"),
+        ("mine", "gpt-5.1", "xhigh", "xhigh"),
+    ],
+)
+def test_a_level_that_a_model_lacks_becomes_the_nearest_and_is_named(
+    provider: str, model: str, asked: str, effort: str
+) -> None:
+    where = target(provider=provider, model=model)
+
+    document, dropped = sent(where, reasoning_effort=asked)
+
+    assert document == {"reasoning_effort": effort, "stream": False}
+    assert dropped == (() if effort == asked else ("reasoning_effort",))
+    if effort != asked:
+        with pytest.raises(UnsupportedParameter, match="reasoning_effort"):
+            sent(where, reasoning_effort=asked, drop_params=False)
+
+
+MARKED = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}
+TALK = [
+    {"role": "user", "content": [MARKED], "name": "ann"},
+    {"role": "assistant", "content": "y", "reasoning": "hm", "annotations": [], "refusal": None},
+    {"role": "user", "content": "z"},
+]
+
+
+def upstream_messages(provider: str) -> tuple[Any, tuple[str, ...]]:
+    call = PROVIDER.build_request(parse_chat_request(body(messages=TALK)), target(provider=provider))
+    return orjson.loads(call.body)["messages"], call.dropped_params
+
+
+@pytest.mark.contract("3.2 Message roles")
+def test_what_a_provider_refuses_in_a_message_is_left_out_and_named_if_it_said_something() -> None:
+    assert upstream_messages("mine") == (TALK, ())
+    assert upstream_messages("groq") == (
+        [
+            {"role": "user", "content": [{"type": "text", "text": "x"}]},
+            {"role": "assistant", "content": "y"},
+            {"role": "user", "content": "z"},
+        ],
+        ("messages.name", "messages.reasoning", "cache_control"),
+    )
+    kept, dropped = upstream_messages("openai")
+    assert kept[0]["name"] == "ann"
+    assert dropped == ("messages.reasoning", "cache_control")
+
+
+SHELL = {"type": "custom", "custom": {"name": "shell"}}
+
+
+@pytest.mark.contract("3.2 custom/grammar tools", "3.2 tools functions")
+@pytest.mark.parametrize(
+    ("provider", "fields", "forwarded", "dropped"),
+    [
+        ("openai", {"tools": [SHELL, tool()]}, {"tools": [SHELL, tool()]}, ()),
+        ("mine", {"tools": [SHELL]}, {"tools": [SHELL]}, ()),
+        ("groq", {"tools": [SHELL, tool()]}, {"tools": [tool()]}, ("tools.custom",)),
+        ("groq", {"tools": [SHELL], "tool_choice": "required"}, {}, ("tools.custom",)),
+        (
+            "groq",
+            {"tools": [SHELL, tool()], "tool_choice": {"type": "custom", "custom": {"name": "shell"}}},
+            {"tools": [tool()]},
+            ("tools.custom",),
+        ),
+        (
+            "openai",
+            {"tools": [tool() | {"cache_control": {"type": "ephemeral"}}]},
+            {"tools": [tool()]},
+            ("cache_control",),
+        ),
+        (
+            "mine",
+            {"tools": [tool(strict=True) | {"cache_control": {"type": "ephemeral"}}]},
+            {"tools": [tool(strict=True) | {"cache_control": {"type": "ephemeral"}}]},
+            (),
+        ),
+    ],
+)
+def test_tools_go_where_they_are_known(
+    provider: str, fields: dict[str, Any], forwarded: dict[str, Any], dropped: tuple[str, ...]
+) -> None:
+    assert sent(target(provider=provider), **fields) == ({**forwarded, "stream": False}, dropped)
+
+
+def test_unknown_fields_can_be_held_back() -> None:
+    request = msgspec.structs.replace(parse_chat_request(body(shiny=1, seed=2)), passes_unknown=False)
+
+    call = PROVIDER.build_request(request, target())
+
+    assert "shiny" not in orjson.loads(call.body)
+    assert orjson.loads(call.body)["seed"] == 2
+    assert call.dropped_params == ("shiny",)
