@@ -217,10 +217,23 @@ class ApiKey(Limits):
         db_default=False,
         help_text="Where money is short, the answer gets shorter instead of being refused.",
     )
+    role = models.CharField(
+        max_length=16,
+        choices=Role.choices,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What it may do in management calls; empty: complete, and read what concerns itself.",
+    )
 
     class Meta:
         verbose_name = "API key"
         ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(role__in=["", *Role.values]), name="api_key_role_known"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} …{self.last_four}"

@@ -52,6 +52,21 @@ def may_hand_out(own_role: str, role: str) -> bool:
     return Action.MANAGE_MEMBERS in own and other <= own
 
 
+def may_delegate(own_role: str | None, role: str) -> bool:
+    """Whether someone with `own_role` may give a key this role: nothing that they could not do themselves.
+
+    An empty role allows nothing, so everybody may give it.
+    """
+    if not role:
+        return True
+    return own_role is not None and ACTIONS_OF_ROLE[Role(role)] <= ACTIONS_OF_ROLE[Role(own_role)]
+
+
+def key_roles_within(own_role: str) -> tuple[Role, ...]:
+    """The roles that someone with `own_role` may give a key, the widest first."""
+    return tuple(role for role in Role if may_delegate(own_role, role))
+
+
 def roles_within(own_role: str) -> tuple[Role, ...]:
     """The roles that someone with `own_role` may give, the widest first."""
     return tuple(role for role in Role if may_hand_out(own_role, role))

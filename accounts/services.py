@@ -23,7 +23,7 @@ from accounts.errors import ForeignRow, LastOwner, NameTaken, RoleOutOfReach
 from accounts.invitations import withdraw_beyond
 from accounts.keys import hmac_of, new_secret
 from accounts.models import ApiKey, Membership, Organization, OrganizationEpoch, Person, Project
-from accounts.permissions import Role, may_hand_out
+from accounts.permissions import Role, key_roles_within, may_delegate, may_hand_out
 from accounts.vault import Vault
 
 DEFAULT_PROJECT_NAME = "Default"
@@ -126,10 +126,17 @@ def issue_key(
     allowed_models: Sequence[str] | None = None,
     default_tags: Sequence[str] = (),
     is_budget_clamped: bool = False,
+    role: str = "",
+    issuer_role: str | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret, which nothing can show a second time."""
+    """A new key and its secret, which nothing can show a second time.
+
+    `role`: what it may do in management calls, at most what `issuer_role` may.
+    """
     if project.organization_id != organization.pk:
         raise ForeignRow("The project belongs to another organization.")
+    if role:
+        _require_delegable(organization, created_by, issuer_role, role)
     rules.check_rates(requests_per_minute, tokens_per_minute, concurrent_requests)
     rules.check_expiry(expires_at)
     secret = new_secret()
@@ -148,6 +155,7 @@ def issue_key(
         allowed_models=rules.checked_models(allowed_models),
         default_tags=rules.checked_tags(default_tags),
         is_budget_clamped=is_budget_clamped,
+        role=role,
     )
     bump_epoch(organization.pk)
     return key, secret
@@ -183,6 +191,16 @@ def update_key_limits(
 
 
 @transaction.atomic
+def set_key_role(*, key: ApiKey, role: str, issuer_role: str | None) -> None:
+    """Give the key another role in management calls. Nobody gives or takes more than they hold."""
+    _require_delegable(key.organization, key.created_by, issuer_role, role)
+    if not may_delegate(issuer_role, key.role):
+        raise RoleOutOfReach("You can only take roles from keys whose rights you hold yourself.")
+    key.role = role
+    key.save(update_fields=["role"])
+
+
+@transaction.atomic
 def revoke_key(*, key: ApiKey) -> None:
     """End the key for good, on every process within a second; revoking it again changes nothing."""
     now = timezone.now()
@@ -209,6 +227,7 @@ def change_role(*, actor_role: str, membership: Membership, role: str) -> None:
         _require_another_owner(membership, current)
     Membership.objects.filter(pk=membership.pk).update(role=Role(role))
     withdraw_beyond(membership=membership, role=role)
+    _take_roles_beyond(membership, role)
 
 
 @transaction.atomic
@@ -277,4 +296,26 @@ def _end_membership(membership: Membership, current: str, *, are_keys_revoked: b
         theirs.update(revoked_at=timezone.now())
         bump_epoch(membership.organization_id)
     withdraw_beyond(membership=membership, role=None)
+    _take_roles_beyond(membership, None)
     Membership.objects.filter(pk=membership.pk).delete()
+
+
+def _take_roles_beyond(membership: Membership, role: str | None) -> None:
+    """Leave the keys the person created no role that the person could not give them any more."""
+    within = key_roles_within(role) if role is not None else ()
+    theirs = ApiKey.objects.filter(
+        organization_id=membership.organization_id, created_by=membership.person_id
+    )
+    theirs.exclude(role__in=["", *within]).update(role="")
+
+
+def _require_delegable(
+    organization: Organization, creator: Person | None, issuer_role: str | None, role: str
+) -> None:
+    # Whoever is losing a role at this moment must not keep it by way of a key.
+    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    membership = Membership.objects.filter(organization=organization, person=creator).first()
+    creator_role = membership.role if membership else None
+    is_within_creators = creator is None or may_delegate(creator_role, role)
+    if not (may_delegate(issuer_role, role) and is_within_creators):
+        raise RoleOutOfReach("A key can only have a role whose rights you and its creator hold.")

@@ -1,15 +1,16 @@
 """The only door to a tenant's rows: who asks, for which organization, with which role.
 
-Strangers get 404, as if the organization did not exist; insiders without the right get 403.
-Rows of other rooms pass through `Tenant.scoped`. Writes are in `accounts.services`.
+People come as a `Tenant` from their session, programs as a `KeyBearer` from their key. Strangers
+get 404, as if the organization did not exist; insiders without the right get 403. Rows of other
+rooms pass through `scoped`. Writes are in `accounts.services`.
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest
 from django.utils import timezone
 
@@ -21,19 +22,18 @@ SESSION_ORGANIZATION = "organization"
 _Row = TypeVar("_Row", bound=Model)
 
 
-@dataclass(frozen=True, slots=True)
-class Tenant:
-    """A person in an organization of theirs, and what they may reach there."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Insider:
+    """Somebody who belongs to an organization, and what they may reach there. No role: nothing."""
 
     organization: Organization
-    role: Role
-    person: Person
+    role: Role | None
 
     def may(self, action: Action) -> bool:
-        return may(self.role, action)
+        return self.role is not None and may(self.role, action)
 
     def require(self, action: Action) -> None:
-        """Raise PermissionDenied, which becomes the 403 page, unless the role allows the action."""
+        """Raise PermissionDenied, which becomes 403, unless the role allows the action."""
         if not self.may(action):
             raise PermissionDenied(Action(action).label)
 
@@ -60,11 +60,11 @@ class Tenant:
         return _one(self.projects().filter(pk=project_id))
 
     def keys(self) -> QuerySet[ApiKey]:
-        """The keys this person may see: all of them, or the ones they created."""
+        """The keys this insider may see: all of them, or their own."""
         keys = self.scoped(ApiKey.objects.select_related("project", "created_by"))
         if self.may(Action.VIEW_SPEND) or self.may(Action.MANAGE_KEYS):
             return keys
-        return keys.filter(created_by=self.person)
+        return keys.filter(self._is_own())
 
     def key(self, key_id: UUID) -> ApiKey:
         """One of those keys; raises Http404."""
@@ -74,11 +74,50 @@ class Tenant:
         """A member's place; raises Http404."""
         return _one(self.memberships().filter(person_id=person_id))
 
+    def _is_own(self) -> Q:
+        """What tells this insider's own keys."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant(Insider):
+    """A person in an organization of theirs: whoever opens its pages."""
+
+    role: Role
+    person: Person
+
     def may_change(self, key: ApiKey) -> bool:
         """Whether this person may revoke this key."""
         if self.may(Action.MANAGE_KEYS):
             return True
         return self.may(Action.CREATE_KEY) and key.created_by_id == self.person.pk
+
+    def _is_own(self) -> Q:
+        return Q(created_by=self.person)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyBearer(Insider):
+    """A program that shows an API key: whoever makes management calls (`accounts.bearer`).
+
+    Without a role it may read what concerns itself: its limits, its spending, its own requests.
+    """
+
+    api_key: ApiKey
+    is_authenticated: ClassVar[bool] = True
+
+    def may_change(self, key: ApiKey) -> bool:
+        """Whether this key may revoke that one."""
+        if self.may(Action.MANAGE_KEYS):
+            return True
+        creator_id = self.api_key.created_by_id
+        return self.may(Action.CREATE_KEY) and creator_id is not None and key.created_by_id == creator_id
+
+    def _is_own(self) -> Q:
+        own = Q(pk=self.api_key.pk)
+        creator_id = self.api_key.created_by_id
+        is_of_creator = self.may(Action.CREATE_KEY) and creator_id is not None
+        return own | Q(created_by_id=creator_id) if is_of_creator else own
 
 
 def tenant_of(request: HttpRequest, slug: str) -> Tenant:
@@ -105,6 +144,15 @@ def find_tenant(person: object, slug: str) -> Tenant | None:
     if membership is None:
         return None
     return Tenant(organization=membership.organization, role=Role(membership.role), person=person)
+
+
+def bearer_of(secret_hmac: bytes) -> KeyBearer | None:
+    """Whoever shows the key with this HMAC, or None; whether the key still counts is not asked here."""
+    keys = ApiKey.objects.select_related("organization", "project", "created_by")
+    key = keys.filter(secret_hmac=secret_hmac).first()
+    if key is None:
+        return None
+    return KeyBearer(organization=key.organization, role=Role(key.role) if key.role else None, api_key=key)
 
 
 def scoped(rows: QuerySet[_Row], organization: Organization) -> QuerySet[_Row]:

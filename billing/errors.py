@@ -49,6 +49,10 @@ class PromotionRefused(BillingError):
     """A promotion code gives this organization nothing; unknown and foreign ones read alike."""
 
 
+class PromotionUsed(PromotionRefused):
+    """The organization has had what this code gives."""
+
+
 class RefundTooLarge(BillingError):
     """A refund is more than was paid, or than the credit that is left."""
 

@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import Organization, Person
-from billing.errors import PromotionRefused
+from billing.errors import PromotionRefused, PromotionUsed
 from billing.models import PromotionCode, Redemption
 from billing.payment_models import MAX_CODE_CHARACTERS
 from billing.services import checked_amount, grant_promotion
@@ -57,7 +57,7 @@ def checked_code(
 
 @transaction.atomic
 def redeem_promotion_code(*, organization: Organization, person: Person | None, code: str) -> Redemption:
-    """Add the code's credit. Raises PromotionRefused.
+    """Add the code's credit. Raises PromotionRefused, and PromotionUsed for a code of one's own past.
 
     Unknown, expired, used up and withdrawn codes read alike, so that trying tells nothing.
     """
@@ -67,7 +67,7 @@ def redeem_promotion_code(*, organization: Organization, person: Person | None, 
     if usable is None:
         raise PromotionRefused(UNKNOWN)
     if Redemption.objects.filter(code=usable, organization=organization).exists():
-        raise PromotionRefused(USED)
+        raise PromotionUsed(USED)
     # The count is taken under the code's row lock: the last use is given once.
     if not PromotionCode.objects.filter(pk=usable.pk, uses__lt=F("most_uses")).update(uses=F("uses") + 1):
         raise PromotionRefused(UNKNOWN)
@@ -83,7 +83,7 @@ def redeem_promotion_code(*, organization: Organization, person: Person | None, 
                 transfer_id=transfer_id, code=usable, organization=organization, redeemed_by=person
             )
     except IntegrityError as exc:
-        raise PromotionRefused(USED) from exc
+        raise PromotionUsed(USED) from exc
 
 
 @transaction.atomic

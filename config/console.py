@@ -85,6 +85,12 @@ class ConsoleSettings:
     operator_name: str = _setting("Farebox", "Who issues the invoices.")
     operator_address: str = _setting("", "Address on invoices; ` | ` between its lines.")
     operator_tax_id: str = _setting("", "Tax id on invoices.")
+    unknown_keys_per_address: int = _setting(
+        5, "After so many keys that do not exist, an address makes no management call for a while."
+    )
+    unknown_keys_window_minutes: int = _setting(15, "Time in which they are counted.")
+    address_block_seconds: int = _setting(30, "How long its first block lasts; each further one twice that.")
+    address_longest_block_seconds: int = _setting(3600, "Longest block of an address.")
     session_lifetime_days: int = _setting(7, "After this people sign in again.")
     invitation_lifetime_days: int = _setting(7, "An invitation can be accepted for this long.", maximum=30)
     operator_emails: tuple[str, ...] = _setting(

@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("billing.urls")),
     path("", include("gateway.urls")),
+    path("", include("gateway.management_urls")),
     path("", include("analytics.urls")),
 ]
 

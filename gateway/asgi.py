@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.consumers import ChatCompletionConsumer, HttpConsumer, NotFoundConsumer
 from gateway.listing import Credits, ModelDetail, ModelList, UnifyEndpoints, UnifyModels, UnifyProviders
+from gateway.management_paths import is_management
 from gateway.operations import Liveness, Metrics, Readiness
 from gateway.plane import Plane
 from gateway.settings import GatewaySettings
@@ -42,6 +43,7 @@ class GatewayApplication:
         self._routes = self._all_routes()
         self._not_found = NotFoundConsumer.as_asgi(self._running_plane)
         self._other_method = NotFoundConsumer.as_asgi(self._running_plane, is_known_path=True)
+        self._no_web_process = NotFoundConsumer.as_asgi(self._running_plane, is_management=True)
         self._paths = {path for _, path in self._routes}
 
     @property
@@ -69,6 +71,8 @@ class GatewayApplication:
         for prefix in MODEL_LISTS | CHAT_MODEL_LISTS:
             if scope["method"] == "GET" and path.startswith(f"{prefix}/"):
                 return self._routes["GET", prefix + MODEL_ID]
+        if is_management(path):
+            return self._fallback or self._no_web_process
         if path in self._paths:
             return self._other_method
         if self._fallback is None or path.startswith(OWN_PREFIXES):

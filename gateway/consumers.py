@@ -23,6 +23,7 @@ from gateway.errors import (
 from gateway.exchange import HeaderPairs, Incoming
 from gateway.idempotency import IDEMPOTENCY_HEADER
 from gateway.idempotency_errors import malformed_key
+from gateway.management_paths import NO_WEB_PROCESS
 from gateway.plane import Plane
 from gateway.trace import Trace
 from gateway.wire.dialect import DIALECTS, Dialect
@@ -239,16 +240,19 @@ def _text(value: bytes) -> str:
 
 
 class NotFoundConsumer(ChatCompletionConsumer):
-    """A path below our mounts that does not exist, or another method than it has."""
+    """A path below our mounts that does not exist here, or another method than it has."""
 
-    def __init__(self, plane: Plane, *, is_known_path: bool = False) -> None:
+    def __init__(self, plane: Plane, *, is_known_path: bool = False, is_management: bool = False) -> None:
         super().__init__(plane, mount="/v1")
         self._is_known_path = is_known_path
+        self._is_management = is_management
 
     async def handle(self, body: bytes) -> None:
         call = f"{self.scope['method']} {self.scope['path'][:200]}"
         if self._is_known_path:
             await self.refuse(MethodNotAllowed(f"There is no {call}; this path has another method."))
+        elif self._is_management:
+            await self.refuse(NotFound(NO_WEB_PROCESS.format(call=call)))
         else:
             await self.refuse(NotFound(f"There is no {call}."))
         await self.send_body(b"")

@@ -160,6 +160,10 @@ class PermissionDenied(GatewayError):
     status, type, code = 403, "permission_denied", "permission_denied"
 
 
+class RightMissing(PermissionDenied):
+    """The key's role does not allow this management call; `details.right` names what it would take."""
+
+
 class ModelBlocked(PermissionDenied):
     """The key may not use this model at any provider."""
 
@@ -219,6 +223,12 @@ class RateLimited(GatewayError):
         self.should_retry = (
             retry_after_seconds is not None and retry_after_seconds <= LONGEST_HONOURED_RETRY_SECONDS
         )
+
+
+class TooManyCalls(GatewayError):
+    """An address or a key makes more management calls than it may; nothing of a budget is used up."""
+
+    status, type, code, retryable = 429, "rate_limit_error", "rate_limit_exceeded", True
 
 
 class InternalError(GatewayError):

@@ -53,6 +53,8 @@ def issue_key(
     allowed_models: Sequence[str] | None = None,
     default_tags: Sequence[str] = (),
     is_budget_clamped: bool = False,
+    role: str = "",
+    issuer_role: str | None = None,
     budget_usd: Decimal | None = None,
     budget_window: str = Budget.Window.MONTH,
     time_zone: str = "UTC",
@@ -73,6 +75,8 @@ def issue_key(
         allowed_models=allowed_models,
         default_tags=default_tags,
         is_budget_clamped=is_budget_clamped,
+        role=role,
+        issuer_role=issuer_role,
     )
     _set_budget(key, amount_usd=budget_usd, window=budget_window, time_zone=time_zone)
     return key, secret

@@ -31,11 +31,12 @@ def render_failure(
     requested_model: str = "",
     provider: str = "",
     is_stream: bool = False,
+    place: str = "body",
 ) -> Failure:
-    """The answer for an error before the first byte was sent."""
+    """The answer for an error before the first byte was sent. `place`: where parameters are sent."""
     envelope: JsonObject = {
         "error": error_object(error, dialect, event_id),
-        "detail": _detail(error, dialect),
+        "detail": _detail(error, dialect, place),
     }
     if dialect.has_event_envelope:
         envelope |= {
@@ -88,11 +89,11 @@ def _type(error: GatewayError, dialect: Dialect) -> str:
     return error.code if is_told_apart else error.type
 
 
-def _detail(error: GatewayError, dialect: Dialect) -> str | list[JsonObject]:
+def _detail(error: GatewayError, dialect: Dialect, place: str) -> str | list[JsonObject]:
     """Where validation fails, `/v0` lists the places as FastAPI would."""
     is_validation = isinstance(error, InvalidRequest) and error.status == VALIDATION_STATUS
     if not (dialect.has_validation_list and is_validation):
         return error.message
     steps = PATH_STEPS.findall(error.param or "")
-    place = ["body", *(int(step) if step.isdecimal() else step for step in steps)]
-    return [{"loc": place, "msg": error.message, "type": error.code}]
+    location = [place, *(int(step) if step.isdecimal() else step for step in steps)]
+    return [{"loc": location, "msg": error.message, "type": error.code}]

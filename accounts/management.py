@@ -1,0 +1,46 @@
+"""Management calls: what the API's views that want a bearer key have in common."""
+
+from typing import Any
+
+from rest_framework.exceptions import ParseError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from accounts.permissions import Action
+from accounts.request_ids import shown_request_id
+from accounts.tenancy import KeyBearer
+
+
+class ManagementView(APIView):
+    """One management call: a bearer key, its rights, and a request id on each answer."""
+
+    @property
+    def bearer(self) -> KeyBearer:
+        """Whoever makes this call."""
+        bearer = self.request.user
+        assert isinstance(bearer, KeyBearer), "management views are for bearers of keys alone"
+        return bearer
+
+    def require(self, action: Action) -> None:
+        """Raise PermissionDenied (403) unless the key's role allows the action."""
+        self.bearer.require(action)
+
+    def parameters(self, kind: type[Serializer[Any]]) -> dict[str, Any]:
+        """The call's parameters, checked: from the query string, and from a JSON body, which wins.
+
+        Raises ParseError and ValidationError.
+        """
+        body = self.request.data
+        if not isinstance(body, dict):
+            raise ParseError("it is not an object.")
+        serializer = kind(data={**self.request.query_params.dict(), **body})
+        serializer.is_valid(raise_exception=True)
+        checked: dict[str, Any] = serializer.validated_data
+        return checked
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
+        answer: Response = super().finalize_response(request, response, *args, **kwargs)
+        answer.headers["x-request-id"] = shown_request_id(request)
+        return answer
