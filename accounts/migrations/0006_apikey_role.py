@@ -12,7 +12,7 @@ ROLES = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0004_apikey_database_default")]
+    dependencies = [("accounts", "0005_project_is_body_logging_on")]
 
     operations = [
         migrations.AddField(
