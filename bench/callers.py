@@ -9,8 +9,12 @@ from typing import cast
 
 from bench.answers import StreamScan
 from bench.figures import quantiles_ms
+from bench.pacing import Pacer
 
 COMPLETED, FAILED, LEFT = "completed", "failed", "left"
+# How long a caller that has its first token leaves the rest of a stream at a pace to the kernel: it shares
+# the processors with what it measures, and a read for each token takes as much of them as sending it.
+REST_SECONDS = 0.2
 # The loop's own clock counts milliseconds.
 clock = time.perf_counter
 
@@ -28,8 +32,9 @@ class Outcome:
 class Caller(asyncio.Protocol):
     """One connection, which streams one answer at a time and is kept for the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, pacer: Pacer | None = None) -> None:
         self._loop = asyncio.get_running_loop()
+        self._pacer = pacer
         self._scan: StreamScan | None = None
         self._first_at: float | None = None
         self.is_connected = False
@@ -62,6 +67,13 @@ class Caller(asyncio.Protocol):
             self._end(COMPLETED if scan.is_good else FAILED)
         elif self._leave_after_events is not None and scan.events >= self._leave_after_events:
             self._end(LEFT)
+        elif self._pacer is not None and scan.has_token:
+            self._transport.pause_reading()
+            self._pacer.call_at(self._loop.time() + REST_SECONDS, self._read_on)
+
+    def _read_on(self) -> None:
+        if self.is_connected:
+            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_connected = False
@@ -80,10 +92,11 @@ class Caller(asyncio.Protocol):
 
 
 class Callers:
-    """Connections to one port: one that is idle is used again."""
+    """Connections to one port: one that is idle is used again. With `rests` they read in pieces."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, rests: bool = False) -> None:
         self._port = port
+        self._pacer = Pacer() if rests else None
         self._idle: list[Caller] = []
         self.busy = 0
 
@@ -110,7 +123,7 @@ class Callers:
             if caller.is_connected:
                 return caller
         loop = asyncio.get_running_loop()
-        _, caller = await loop.create_connection(Caller, "127.0.0.1", self._port)
+        _, caller = await loop.create_connection(lambda: Caller(self._pacer), "127.0.0.1", self._port)
         return caller
 
 

@@ -33,7 +33,7 @@ async def paced(load: Load) -> dict[str, float]:
     A time begins when the stream was due to be asked for, so that a late client does not flatter the
     contestant. Times count once all clients are there.
     """
-    callers, request = Callers(load.port), load.request()
+    callers, request = Callers(load.port, rests=True), load.request()
     interval = load.answer_seconds / load.clients
     begin = clock() + LEAD_SECONDS
     streams: list[asyncio.Task[Outcome]] = []

@@ -6,6 +6,7 @@ answer says is decided by `gateway.simulator`. Run: `python -m bench.upstream PO
 
 import asyncio
 import gc
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import httptools
 import orjson
 import uvloop
 
+from bench.pacing import Pacer
 from gateway.simulator.chat import FailureCounts, script_chat
 from gateway.simulator.script import Script, Step
 
@@ -87,17 +89,17 @@ class Upstream:
 class Connection(asyncio.Protocol):
     """One client; one request at a time. The callbacks `on_…` are the parser's."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self, upstream: Upstream, pacer: Pacer) -> None:
+        self._upstream, self._pacer = upstream, pacer
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
-        self._timer: asyncio.Handle | None = None
         self._answer: Answer | None = None
         self._is_paused = False
         self._begin()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._descriptor = transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -106,10 +108,9 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         if self._answer is not None:
             self._bill("cancelled")
+            self._answer = None
 
     def pause_writing(self) -> None:
         self._is_paused = True
@@ -159,7 +160,7 @@ class Connection(asyncio.Protocol):
         if answer is None or self._transport.is_closing():
             return
         write = answer.writes[self._sent]
-        self._transport.write(write.body)
+        self._write(write.body)
         self._tokens += write.tokens
         self._sent += 1
         if self._sent == len(answer.writes):
@@ -168,15 +169,26 @@ class Connection(asyncio.Protocol):
         elif not self._is_paused:
             self._schedule()
 
+    def _write(self, body: bytes) -> None:
+        """To the kernel at once, not at the end of this turn; what does not fit is left to the transport."""
+        sent = 0
+        if not self._transport.get_write_buffer_size():
+            try:
+                sent = os.write(self._descriptor, body)
+            except OSError:
+                sent = 0
+        if sent < len(body):
+            self._transport.write(body[sent:])
+
     def _schedule(self) -> None:
         assert self._answer is not None
         pause_seconds = self._answer.writes[self._sent].pause_seconds
         if pause_seconds:
             # Kept against the clock, so that a late write does not slow the rest down.
             self._due += pause_seconds
-            self._timer = self._loop.call_at(self._due, self._send_next)
+            self._pacer.call_at(self._due, self._send_next)
         else:
-            self._timer = self._loop.call_soon(self._send_next)
+            self._loop.call_soon(self._send_next)
 
     def _bill(self, outcome: str) -> None:
         assert self._answer is not None
@@ -228,9 +240,9 @@ def whole(body: bytes, *, status: int = 200, content_type: str = "application/js
 
 async def serve(port: int) -> None:
     """Listen on 127.0.0.1 until this process is ended."""
-    upstream = Upstream()
+    upstream, pacer = Upstream(), Pacer()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(upstream), "127.0.0.1", port, backlog=BACKLOG)
+    server = await loop.create_server(lambda: Connection(upstream, pacer), "127.0.0.1", port, backlog=BACKLOG)
     gc.freeze()
     await server.serve_forever()
 
