@@ -36,6 +36,7 @@ from gateway.pressure import Pressure
 from gateway.rebuild import Rebuilder
 from gateway.redis_pipeline import RedisPipeline
 from gateway.relay import Relay
+from gateway.resending import Resender
 from gateway.revocation import Revocation
 from gateway.router import Router
 from gateway.running import RunningRequests
@@ -79,6 +80,14 @@ class Plane:
             clock=self.clock.now,
         )
         self.settler = Settler(self.redis, settings=settings, spool=Spool(Path(settings.spool_dir)))
+        self.resender = Resender(
+            self.redis,
+            self.policies,
+            settings=settings,
+            clock=self.clock.now,
+            hand_over=self.settler.hand_over,
+        )
+        self.settler.on_confirmed = self.resender.keep
         self.leases = LeaseKeeper(self.redis, settings=settings)
         self.metrics = GatewayMetrics(self._gauges())
         self.running = RunningRequests(self.settler, self.leases, on_end=self.metrics.count)
@@ -130,8 +139,12 @@ class Plane:
         return [
             ("farebox_running_requests", "Admitted and not ended.", lambda: len(self.running)),
             ("farebox_unsettled", "Settlements Redis has not confirmed.", lambda: self.settler.waiting),
+            ("farebox_sent_again", "Settlements told again to a Redis that forgot.", self._sent_again),
             ("farebox_away_place", "1: may let calls through without Redis.", self._has_away_place),
         ]
+
+    def _sent_again(self) -> float:
+        return float(self.resender.sent_again)
 
     def _has_away_place(self) -> float:
         return float(self.reserves.has_place)
@@ -145,6 +158,7 @@ class Plane:
         for work in (
             self.pressure.run,
             self.settler.run,
+            self.resender.run,
             self.leases.run,
             self.reserves.run,
             self.clock.run,
@@ -203,9 +217,7 @@ def _transport(settings: GatewaySettings) -> httpx.AsyncBaseTransport:
     )
 
 
-def _outbound(
-    transport: httpx.AsyncBaseTransport, settings: GatewaySettings, pressure: Pressure
-) -> Outbound:
+def _outbound(transport: httpx.AsyncBaseTransport, settings: GatewaySettings, pressure: Pressure) -> Outbound:
     networks = frozenset(ip_network(network) for network in settings.allowed_upstream_networks)
     return Outbound(
         transport=transport,

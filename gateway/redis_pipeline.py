@@ -9,6 +9,7 @@ connection and everyone on it hears `RedisAway`. What is stored in Redis is in
 import asyncio
 import hashlib
 import logging
+import re
 import ssl
 from collections import deque
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ LOOP_LAG_SECONDS = 0.01
 NOT_SERVING = frozenset(
     ("LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "NOREPLICAS", "OOM", "MISCONF", "BUSY")
 )
+
+RUN_ID = re.compile(rb"run_id:(\w+)")
 
 Argument = bytes | str | int | float
 
@@ -54,6 +57,8 @@ class RedisPipeline:
         self._in_flight: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._deadline: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self.server_id = ""
+        """Of the server that was connected to last, another one after each start; "" if it does not say."""
 
     async def call(self, *command: Argument) -> Any:
         """Send one command and give its reply. Raises RedisAway, or hiredis.ReplyError."""
@@ -163,6 +168,7 @@ class RedisPipeline:
             if isinstance(reply, hiredis.ReplyError):
                 protocol.transport.abort()
                 raise RedisAway(f"Redis refused {command[0]}")
+        self.server_id = _server_id(await protocol.exchange(_packed(("INFO", "server"))))
         protocol.is_greeted = True
         return protocol
 
@@ -253,6 +259,12 @@ def _failure(reply: hiredis.ReplyError) -> Exception:
 def _packed(command: Sequence[Argument]) -> bytes:
     # The stub says that a command is a tuple of one; any length is meant.
     return cast(bytes, hiredis.pack_command(cast("tuple[Argument]", tuple(command))))
+
+
+def _server_id(reply: Any) -> str:
+    """https://valkey.io/commands/info/ (checked 2026-11-27)"""
+    found = RUN_ID.search(reply) if isinstance(reply, bytes) else None
+    return found[1].decode() if found else ""
 
 
 def _greeting(options: dict[str, Any]) -> list[tuple[str | int, ...]]:

@@ -71,6 +71,10 @@ class GatewaySettings:
     idempotency_hours: float = _setting(24.0, "How long an Idempotency-Key gives its answer again.")
     idempotency_answer_limit_bytes: int = _setting(1_048_576, "Larger answers are not kept for that.")
     settle_retry_seconds: float = _setting(0.5, "Pause before an undelivered settlement is sent again.")
+    resend_seconds: float = _setting(
+        10.0, "What was settled this recently is sent again to a Redis that has forgotten it."
+    )
+    resend_limit_bytes: int = _setting(32 * 1024 * 1024, "Most that a process keeps for that.")
     spool_dir: str = _setting("var/spool", "Where settlements wait on disk while Redis is away.")
 
     policy_cache_entries: int = _setting(10_000, "Keys whose policy one process remembers.")

@@ -7,6 +7,7 @@ lies on disk meanwhile (`gateway.spool`). Admission is in `gateway.admission`.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -201,6 +202,7 @@ class Settler:
     """Delivers settlements: at once when Redis is there, again and again when it is not."""
 
     def __init__(self, redis: RedisPipeline, *, settings: GatewaySettings, spool: Spool) -> None:
+        self.on_confirmed: Callable[[Settlement], None] | None = None
         self._redis = redis
         self._retry_seconds = settings.settle_retry_seconds
         self._spool = spool
@@ -252,6 +254,8 @@ class Settler:
         self._under_way.pop(settlement.identity, None)
         if failure is not None:
             self._keep_for_later(settlement, failure)
+        elif self.on_confirmed is not None:
+            self.on_confirmed(settlement)
         if not self._under_way and not self._undelivered:
             self._all_delivered.set()
             self._spool.forget()

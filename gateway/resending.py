@@ -1,0 +1,113 @@
+"""Re-sending: what a Redis that forgot may not have recorded is told to it once more.
+
+A process keeps what it has settled in its last seconds, for that is how long an event is in Redis
+alone. Another server at Redis' address, or the same one started again, may lack some of it; the id
+of each event makes it harmless where it does not. Delivery itself is in `gateway.settlement`.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import hiredis
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from gateway.policy import shard_prefix
+from gateway.policy_store import PolicyStore
+from gateway.redis_pipeline import RedisAway, RedisPipeline
+from gateway.settings import GatewaySettings
+from gateway.settlement import Settlement
+
+logger = logging.getLogger(__name__)
+
+MILLISECONDS = 1000
+# Our clock may differ from Redis' by this much without being corrected (`gateway.clock`).
+CLOCKS_DIFFER_SECONDS = 1.0
+
+_KNOWN = "SELECT id FROM billing_usageevent WHERE id = ANY(%s) AND occurred_at > now() - interval '2 days'"
+
+Kept = tuple[float, Settlement]
+
+
+class Resender:
+    """The last settlements of this process, and when they are sent again."""
+
+    def __init__(
+        self,
+        redis: RedisPipeline,
+        policies: PolicyStore,
+        *,
+        settings: GatewaySettings,
+        clock: Callable[[], datetime],
+        hand_over: Callable[[Settlement], None],
+    ) -> None:
+        self._redis = redis
+        self._policies = policies
+        self._clock = clock
+        self._hand_over = hand_over
+        self._kept_seconds = settings.resend_seconds
+        self._limit_bytes = settings.resend_limit_bytes
+        self._round_seconds = settings.settle_retry_seconds
+        self._kept: deque[Kept] = deque()
+        self._bytes = 0
+        self._server_id = ""
+        self.sent_again = 0
+
+    def keep(self, settlement: Settlement) -> None:
+        """Remember for a while what Redis has just confirmed."""
+        if not settlement.event:
+            return
+        self._server_id = self._server_id or self._redis.server_id
+        now = self._clock().timestamp()
+        self._kept.append((now, settlement))
+        self._bytes += len(settlement.event)
+        while self._bytes > self._limit_bytes or self._kept[0][0] < now - self._kept_seconds:
+            self._bytes -= len(self._kept.popleft()[1].event)
+
+    async def run(self) -> None:
+        """Look for another server at Redis' address, for ever."""
+        while True:
+            await asyncio.sleep(self._round_seconds)
+            server_id = self._redis.server_id
+            if not self._server_id or server_id == self._server_id:
+                continue
+            try:
+                await self._send_again()
+                self._server_id = server_id
+            except (RedisAway, hiredis.ReplyError, psycopg.Error, PoolTimeout) as exc:
+                logger.warning("settlements not sent again yet", extra={"reason": str(exc)[:200]})
+
+    async def _send_again(self) -> None:
+        kept: defaultdict[int, list[Kept]] = defaultdict(list)
+        for at, settlement in self._kept:
+            kept[settlement.shard].append((at, settlement))
+        lacking = [each for shard, of_shard in kept.items() for each in await self._lacking(shard, of_shard)]
+        for settlement in lacking:
+            self._hand_over(settlement)
+        self.sent_again += len(lacking)
+        if lacking:
+            logger.warning("settlements sent again", extra={"settlements": len(lacking)})
+
+    async def _lacking(self, shard: int, kept: Iterable[Kept]) -> Sequence[Settlement]:
+        """What this shard may lack.
+
+        A memory that goes on has lost its last moments at most, the counters' with the events'; one that
+        has begun since is filled from the ledger, so what the ledger has must not be counted once more.
+        """
+        since = await self._redis.call("GET", f"{shard_prefix(shard)}since")
+        began_at = int(since) / MILLISECONDS + CLOCKS_DIFFER_SECONDS if since is not None else float("inf")
+        going_on = [settlement for at, settlement in kept if at >= began_at]
+        begun_anew = [settlement for at, settlement in kept if at < began_at]
+        known = await self._in_ledger([settlement.request_id for settlement in begun_anew])
+        return going_on + [each for each in begun_anew if each.request_id not in known]
+
+    async def _in_ledger(self, request_ids: Sequence[UUID]) -> set[UUID]:
+        if not request_ids:
+            return set()
+        async with self._policies.pool.connection() as connection:
+            found = await connection.execute(_KNOWN, [list(request_ids)])
+            return {row[0] for row in await found.fetchall()}
