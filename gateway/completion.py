@@ -10,6 +10,7 @@ whatever happens. Each step has its own file; this one only holds them together.
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.admission import Admission
 from gateway.attempts import Attempts
@@ -117,10 +118,13 @@ class Completions:
         await call.delivery.fail(error, call.trace)
 
     def _settle(self, call: Call, *, status: int, ending: str, error: GatewayError | None = None) -> None:
-        reading = call.running.used(has_client_left=ending == "client_left")
-        event = call.trace.event(status=status, ending=ending, reading=reading, error=error)
-        bodies = self.bodies.fields(call.trace, request_body=call.request_body, transcript=call.transcript)
-        self.running.settle(call.running, {**event, **bodies})
+        def story() -> dict[str, Any]:
+            reading = call.running.used(has_client_left=ending == "client_left")
+            event = call.trace.event(status=status, ending=ending, reading=reading, error=error)
+            fields = self.bodies.fields
+            return event | fields(call.trace, request_body=call.request_body, transcript=call.transcript)
+
+        self.running.settle(call.running, story)
 
 
 def known_error(exc: Exception, trace: Trace) -> GatewayError:

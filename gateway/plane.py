@@ -80,13 +80,7 @@ class Plane:
             clock=self.clock.now,
         )
         self.settler = Settler(self.redis, settings=settings, spool=Spool(Path(settings.spool_dir)))
-        self.resender = Resender(
-            self.redis,
-            self.policies,
-            settings=settings,
-            clock=self.clock.now,
-            hand_over=self.settler.hand_over,
-        )
+        self.resender = self._resender()
         self.settler.on_confirmed = self.resender.keep
         self.leases = LeaseKeeper(self.redis, settings=settings)
         self.metrics = GatewayMetrics(self._gauges())
@@ -126,6 +120,15 @@ class Plane:
         self._revocation = Revocation(self.policies, self.running, settings=settings)
         self._tasks: list[asyncio.Task[None]] = []
         self.drain = Drain(self.running, timeout_seconds=settings.drain_timeout_seconds)
+
+    def _resender(self) -> Resender:
+        return Resender(
+            self.redis,
+            self.policies,
+            settings=self.settings,
+            clock=self.clock.now,
+            hand_over=self.settler.hand_over,
+        )
 
     def _relay(self, bodies: BodyLog) -> Relay:
         return Relay(

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 LOST_STATUS = 500
 
+Story = Callable[[], dict[str, Any]]
 OnEnd = Callable[[dict[str, Any]], None]
 
 
@@ -110,20 +111,20 @@ class RunningRequests:
         )
         return running
 
-    def settle(self, running: Running, event: dict[str, Any]) -> None:
-        """Hand the request's end over. Returns at once; only the first call counts."""
+    def settle(self, running: Running, story: Story) -> None:
+        """Hand the request's end over, with its event. Returns at once; only the first call counts."""
         if running.is_settled:
             return
-        event = _noted(running, event)
-        settlement = _settlement(running, event)
+        event, settlement = _ended(running, story)
         running.is_settled = True
         self._leases.forget(running.hold)
         del self._running[running.hold.request_id]
         if reservation := running.hold.reservation:
-            charge_nano, cost_nano = event["charge_nano"], event["cost_nano"]
+            charge_nano, cost_nano = (event["charge_nano"], event["cost_nano"]) if event else (0, 0)
             reservation.end(counted_nano=max(charge_nano, cost_nano), charge_nano=charge_nano)
         self._settler.hand_over(settlement)
-        self._on_end(event)
+        if event is not None:
+            self._on_end(event)
 
     def refuse(self, trace: Trace, error: GatewayError) -> None:
         """Record a request of a known key that was turned away; it holds nothing."""
@@ -164,15 +165,16 @@ def _noted(running: Running, event: dict[str, Any]) -> dict[str, Any]:
     return {**event, "parameters": {**event.get("parameters", {}), "let_through": "redis_away"}}
 
 
-def _settlement(running: Running, event: dict[str, Any]) -> Settlement:
-    """How the hold ends; if that cannot be written down, the hold and the key are given back all the same."""
-    claim = running.trace.claim
+def _ended(running: Running, story: Story) -> tuple[dict[str, Any] | None, Settlement]:
+    """How the hold ends; if that cannot be told or written, it and the key are given back all the same."""
+    claim, event = running.trace.claim, None
     try:
+        event = _noted(running, story())
         keepsake = claim.keepsake(ending=event["ending"]) if claim else None
-        return settlement_of(running.hold, event, keepsake)
+        return event, settlement_of(running.hold, event, keepsake)
     except Exception:
         logger.exception("request not recorded", extra={"request": running.hold.request_id.hex})
-        return replace(void(running.hold), keepsake=claim.keepsake(ending="") if claim else None)
+        return event, replace(void(running.hold), keepsake=claim.keepsake(ending="") if claim else None)
 
 
 def recovery_event(trace: Trace, reading: Reading | None) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.admission import hold_key
 from gateway.limits import Hold
 from gateway.meter import Meter
@@ -48,7 +50,10 @@ async def test_a_hold_that_redis_lost_and_that_cannot_be_written_keeps_no_other_
         assert await limits.redis.call("EXISTS", hold_key(good.shard, good.request_id)) == 1
 
 
-async def test_a_request_that_cannot_be_recorded_gives_its_hold_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("counted", [True, False], ids=["it cannot be written", "it cannot be told"])
+async def test_a_request_that_cannot_be_recorded_gives_its_hold_back(
+    tmp_path: Path, *, counted: bool
+) -> None:
     async with bench() as limits:
         hold = await limits.admit(policy(), nano=400)
         settler = Settler(limits.redis, settings=settings(), spool=Spool(tmp_path))
@@ -57,16 +62,20 @@ async def test_a_request_that_cannot_be_recorded_gives_its_hold_back(tmp_path: P
         trace = Trace(route="/v1", client_request_id="", user_agent="", source="")
         running = requests.start(trace, hold, Meter(prompt_tokens_estimate=1))
 
-        requests.settle(running, unwritable(hold))
-        requests.settle(running, unwritable(hold))
+        requests.settle(running, lambda: unwritable(hold) if counted else untold())
+        requests.settle(running, lambda: unwritable(hold))
         await settler.drain(timeout_seconds=5)
 
         assert await limits.money(hold) == [(0, 0)]
-        assert (len(requests), running.is_settled, len(ended)) == (0, True, 1)
+        assert (len(requests), running.is_settled, len(ended)) == (0, True, int(counted))
 
 
 def unwritable(hold: Hold) -> dict[str, Any]:
     return event(hold.request_id, tokens=UNWRITABLE, nano=0)
+
+
+def untold() -> dict[str, Any]:
+    raise KeyError("a fault of ours")
 
 
 def reading(hold: Hold) -> dict[str, Any]:
