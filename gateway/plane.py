@@ -92,19 +92,8 @@ class Plane:
             limits=_parse_limits(settings),
             callers=self.callers,
             router=self.router,
-            admission=Admission(
-                self.redis,
-                settings=settings,
-                rebuild=self.rebuilder.rebuild,
-                release=lambda hold: self.settler.hand_over(void(hold)),
-                reserves=self.reserves,
-                clock=self.clock.now,
-            ),
-            attempts=Attempts(
-                _outbound(self._transport, settings, self.pressure),
-                settings=settings,
-                deadlines=self.deadlines,
-            ),
+            admission=self._admission(),
+            attempts=self._attempts(),
             running=self.running,
             relay=self._relay(bodies),
             bodies=bodies,
@@ -120,6 +109,20 @@ class Plane:
         self._revocation = Revocation(self.policies, self.running, settings=settings)
         self._tasks: list[asyncio.Task[None]] = []
         self.drain = Drain(self.running, timeout_seconds=settings.drain_timeout_seconds)
+
+    def _admission(self) -> Admission:
+        return Admission(
+            self.redis,
+            settings=self.settings,
+            rebuild=self.rebuilder.rebuild,
+            release=lambda hold: self.settler.hand_over(void(hold)),
+            reserves=self.reserves,
+            clock=self.clock.now,
+        )
+
+    def _attempts(self) -> Attempts:
+        outbound = _outbound(self._transport, self.settings, self.pressure)
+        return Attempts(outbound, settings=self.settings, deadlines=self.deadlines)
 
     def _resender(self) -> Resender:
         return Resender(
