@@ -32,6 +32,10 @@ NAMES = {
     "tag": "Tag",
     "end_user": "User",
     "session_id": "Session",
+    "agent": "Agent",
+    "source": "Source",
+    "signature": "Signature",
+    "metadata": "Metadata",
     "finish_reason": "Finish reason",
     "least_cost_usd": "Cost from $",
     "least_duration_ms": "Duration from ms",
@@ -110,6 +114,8 @@ def group_of_query(parameters: Mapping[str, str]) -> tuple[Dimension, str] | Non
     if len(given) > 1:
         return None
     [(name, value)] = given.items()
+    if name == "tag" and "," in value:
+        return None
     for dimension, parameter in _PARAMETER_OF_DIMENSION.items():
         if name == parameter:
             return dimension, value

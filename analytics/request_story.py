@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from analytics import figures
+from analytics.request_filters import address
 from billing.models import EventAdjustment, UsageEvent
 from billing.money import format_usd, nano_to_usd
 
@@ -32,6 +33,12 @@ COST_PARTS = (
     ("cached_input", "Cached input"),
     ("output", "Output"),
     ("request", "Per request and search"),
+)
+LABELS = (
+    ("User", "end_user"),
+    ("Agent", "agent"),
+    ("Source", "source"),
+    ("Signature", "signature"),
 )
 UNITS_OF_WINDOW = {
     "hour": " an hour",
@@ -64,6 +71,15 @@ class LimitRow:
     limit: str
     left: str
     resets: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """What the client said of the request, and where requests are that say the same."""
+
+    name: str
+    value: str
+    href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +147,19 @@ def corrections(
             href=href_of(each.id) if each.transfer_id else "",
         )
         for each in adjustments
+    )
+
+
+def labels(event: UsageEvent, *, requests_path: str) -> tuple[LabelRow, ...]:
+    """The labels that the request carries, each with the requests that carry it too."""
+    said = [
+        *((label, "", getattr(event, name), name) for label, name in LABELS),
+        *((name, f"{name}=", str(value), "metadata") for name, value in sorted(event.metadata.items())),
+    ]
+    return tuple(
+        LabelRow(label, value, address(requests_path, {parameter: start + value}))
+        for label, start, value, parameter in said
+        if value
     )
 
 

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_safe
@@ -13,11 +14,13 @@ from django.views.decorators.http import require_safe
 from accounts.permissions import Action
 from analytics import conversation, request_rows, request_story
 from analytics.examples import example
+from analytics.exports import csv_of_requests
 from analytics.models import Dimension, UsageHour
 from analytics.request_filters import NAMES, RequestFilters, group_of_query, request_filters_of
 from analytics.rollups import HOUR, Sums
 from analytics.seen import PERIOD_PARAMETERS, Seen, seen_by
 from analytics.selectors import total_of_filters, total_of_group
+from analytics.session_views import session_address
 from billing import selectors as billing_selectors
 from billing.models import UsageEvent
 from billing.money import ZERO_USD
@@ -27,8 +30,8 @@ MAX_CHOICES = 200
 
 @login_required
 @require_safe
-def requests(request: HttpRequest, slug: str) -> HttpResponse:
-    """The requests of a period that pass the filters, newest first, with their sum."""
+def requests(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """The requests of a period that pass the filters, newest first, with their sum; or all as CSV."""
     seen = seen_by(request, slug)
     filters = request_filters_of(
         seen.parameters,
@@ -36,6 +39,8 @@ def requests(request: HttpRequest, slug: str) -> HttpResponse:
         start=seen.period.start,
         end=seen.period.end,
     )
+    if seen.parameters.get("format") == "csv":
+        return _download(seen, filters)
     page = billing_selectors.events(
         seen.tenant.organization, filters=filters, older=seen.parameters.get("older", "")
     )
@@ -53,6 +58,7 @@ def requests(request: HttpRequest, slug: str) -> HttpResponse:
                 )
                 for event in page.events
             ],
+            "table_caption": f"Requests, newest first, {seen.period.words}",
             "total": _total(seen, filters),
             "chips": request_rows.chips(seen.parameters, path=seen.path, names=names),
             "filters": seen.parameters,
@@ -64,6 +70,7 @@ def requests(request: HttpRequest, slug: str) -> HttpResponse:
             "newest_href": seen.with_parameters() if seen.parameters.get("older") else "",
             "clear_href": seen.with_parameters(NAMES),
             "longer_href": seen.with_parameters(PERIOD_PARAMETERS, range="30d"),
+            "csv_href": seen.with_parameters(format="csv"),
             "is_filtered": any(seen.parameters.get(name) for name in NAMES),
         }
     )
@@ -105,9 +112,18 @@ def request_detail(request: HttpRequest, slug: str, event_id: UUID) -> HttpRespo
         "may_read_bodies": may_read,
         "raw": request_story.as_json(event),
         "curl": request_story.as_curl(event, public_url=settings.FAREBOX_PUBLIC_URL, body=asked),
-        "session_href": seen.requests_path,
+        "session_href": session_address(slug, event.session_id) if event.session_id else "",
+        "labels": request_story.labels(event, requests_path=seen.requests_path),
     }
     return render(request, "analytics/request.html", context)
+
+
+def _download(seen: Seen, filters: RequestFilters) -> StreamingHttpResponse:
+    organization = seen.tenant.organization
+    content = csv_of_requests(organization, filters=filters, names=seen.names())
+    response = StreamingHttpResponse(content, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="requests-{organization.slug}.csv"'
+    return response
 
 
 def _total(seen: Seen, filters: RequestFilters) -> Sums:

@@ -17,6 +17,8 @@ from analytics.periods import CUSTOM, PRESETS, Period, period_from_query
 from analytics.request_filters import address
 
 PERIOD_PARAMETERS = frozenset({"range", "from", "to", "start", "end"})
+# What may be given several times; of everything else the last one counts.
+_SEPARATOR_OF = {"tag": ","}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Seen:
 
     def with_parameters(self, without: Iterable[str] = (), **changes: str) -> str:
         """The address of this page with other parameters; paging starts anew."""
-        dropped = {*without, "older"}
+        dropped = {*without, "older", "format"}
         kept = {name: value for name, value in self.parameters.items() if name not in dropped}
         return address(self.path, kept | changes)
 
@@ -72,7 +74,7 @@ class Seen:
             "kept_parameters": [
                 (name, value)
                 for name, value in self.parameters.items()
-                if value and name not in PERIOD_PARAMETERS | {"older"}
+                if value and name not in PERIOD_PARAMETERS | {"older", "format"}
             ],
             "as_of": self.now,
             "self_url": address(self.path, self.parameters),
@@ -82,7 +84,11 @@ class Seen:
 def seen_by(request: HttpRequest, slug: str) -> Seen:
     """What the person of this request sees of the organization; raises Http404 for strangers."""
     tenant, now = tenant_of(request, slug), timezone.now()
-    parameters = {name: str(value).replace("\x00", "").strip() for name, value in request.GET.items()}
+    parameters = {
+        name: _SEPARATOR_OF.get(name, "").join(map(str, values if name in _SEPARATOR_OF else values[-1:]))
+        for name, values in request.GET.lists()
+    }
+    parameters = {name: value.replace("\x00", "").strip() for name, value in parameters.items()}
     period = period_from_query(parameters, zone=ZoneInfo(time_zone_of(request)), now=now)
     return Seen(tenant, slug, request.path, parameters, period, now, _only_key_ids(tenant))
 

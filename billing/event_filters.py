@@ -26,7 +26,8 @@ SUCCEEDED, FAILED = "ok", "error"
 class EventFilters:
     """None or empty leaves a field open. `status` is "ok", "error" or a number; `search` an id.
 
-    `would_refuse` is an observe-only budget that did not cover the request.
+    `tag` is one tag or several with commas, which must all be there; `metadata` a name that must be
+    there, or `name=value`. `would_refuse` is an observe-only budget that did not cover the request.
     """
 
     start: datetime | None = None
@@ -40,6 +41,10 @@ class EventFilters:
     tag: str = ""
     end_user: str = ""
     session_id: str = ""
+    agent: str = ""
+    source: str = ""
+    signature: str = ""
+    metadata: str = ""
     finish_reason: str = ""
     error_code: str = ""
     least_cost_usd: Decimal | None = None
@@ -67,7 +72,9 @@ class EventFilters:
             if value:
                 condition &= Q(**{name: value})
         if self.tag:
-            condition &= Q(tags__contains=[self.tag])
+            condition &= _has_tags(self.tag)
+        if self.metadata:
+            condition &= _has_metadata(self.metadata)
         if self.least_cost_usd is not None:
             condition &= Q(cost_usd__gte=self.least_cost_usd)
         if self.least_duration_ms is not None:
@@ -91,8 +98,8 @@ class EventFilters:
 
 
 _EQUAL_FIELDS = (
-    "ending", "model", "provider", "key_id", "project_id", "end_user", "session_id", "finish_reason",
-    "error_code",
+    "ending", "model", "provider", "key_id", "project_id", "end_user", "session_id", "agent", "source",
+    "signature", "finish_reason", "error_code",
 )  # fmt: skip
 _TEXT_FIELDS = tuple(
     field.name for field in fields(EventFilters) if field.type is str and field.name != "status"
@@ -123,6 +130,20 @@ def parsed_uuid(text: str) -> uuid.UUID | None:
         return uuid.UUID(text)
     except ValueError:
         return None
+
+
+def _has_tags(text: str) -> Q:
+    """All tags of the list; a tag may hold a comma itself."""
+    tags = [tag.strip() for tag in text.split(",") if tag.strip()]
+    whole = Q(tags__contains=[text])
+    return whole | Q(tags__contains=tags) if tags and tags != [text] else whole
+
+
+def _has_metadata(text: str) -> Q:
+    name, sign, value = text.partition("=")
+    # Said although it follows: the index leaves out requests without metadata.
+    has_any = ~Q(metadata={})
+    return has_any & (Q(metadata__contains={name: value}) if sign else Q(metadata__has_key=name))
 
 
 def _parsed_amount(text: str) -> Decimal | None:

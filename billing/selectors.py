@@ -78,6 +78,16 @@ def events(
     return EventPage(page, _mark(page[-1]) if len(found) > limit else "")
 
 
+def events_in_order(
+    organization: Organization, *, filters: EventFilters, after: str = "", limit: int = EVENTS_PER_PAGE
+) -> tuple[tuple[UsageEvent, ...], str]:
+    """The events that pass, oldest first, and the mark to go on after; "" at the end."""
+    rows = filters.apply(UsageEvent.objects.filter(organization_id=organization.pk))
+    found = list(rows.filter(_after(after)).order_by("occurred_at", "id")[: limit + 1])
+    page = tuple(found[:limit])
+    return page, _mark(page[-1]) if len(found) > limit else ""
+
+
 def adjustments_of(
     organization: Organization, event_ids: Iterable[uuid.UUID]
 ) -> Mapping[uuid.UUID, tuple[EventAdjustment, ...]]:
@@ -163,11 +173,25 @@ def _mark(last: UsageEvent) -> str:
 
 
 def _before(older: str) -> Q:
-    moment, _, identifier = older.partition("~")
+    place = _place(older)
+    if place is None:
+        return Q()
+    occurred_at, event_id = place
+    return Q(occurred_at__lte=occurred_at) & (Q(occurred_at__lt=occurred_at) | Q(id__lt=event_id))
+
+
+def _after(newer: str) -> Q:
+    place = _place(newer)
+    if place is None:
+        return Q()
+    occurred_at, event_id = place
+    return Q(occurred_at__gte=occurred_at) & (Q(occurred_at__gt=occurred_at) | Q(id__gt=event_id))
+
+
+def _place(mark: str) -> tuple[datetime, uuid.UUID] | None:
+    moment, _, identifier = mark.partition("~")
     try:
         occurred_at, event_id = datetime.fromisoformat(moment), uuid.UUID(identifier)
     except ValueError:
-        return Q()
-    if occurred_at.tzinfo is None:
-        return Q()
-    return Q(occurred_at__lte=occurred_at) & (Q(occurred_at__lt=occurred_at) | Q(id__lt=event_id))
+        return None
+    return None if occurred_at.tzinfo is None else (occurred_at, event_id)

@@ -75,3 +75,46 @@ def test_an_address_says_only_what_is_set() -> None:
 
 def _passing(parameters: dict[str, str], **narrowed: object) -> int:
     return request_filters_of(parameters, **narrowed).apply(UsageEvent.objects.all()).count()
+
+
+@pytest.mark.contract("3.2 tags")
+@pytest.mark.parametrize(
+    ("tag", "passing"),
+    [("red", 2), ("red,blue", 1), (" blue , red ", 1), ("red,green", 0), ("a,b", 1), ("a", 0), (",", 0)],
+)
+def test_all_tags_of_a_list_must_be_there(record: Record, tag: str, passing: int) -> None:
+    record(tags=["blue", "red"])
+    record(tags=["red"])
+    record(tags=["a,b"])
+    record(tags=[])
+
+    assert _passing({"tag": tag}) == passing
+
+
+@pytest.mark.parametrize(
+    ("metadata", "passing"),
+    [("plan=pro", 1), ("plan=free", 1), ("plan=", 0), ("plan", 2), ("order", 1), ("order=1=2", 1), ("x", 0)],
+)
+def test_metadata_is_asked_for_by_name_or_by_name_and_value(
+    record: Record, metadata: str, passing: int
+) -> None:
+    record(metadata={"plan": "pro"})
+    record(metadata={"plan": "free", "order": "1=2"})
+    record()
+
+    assert _passing({"metadata": metadata}) == passing
+
+
+@pytest.mark.contract("3.2 session_id, agent (body)")
+@pytest.mark.contract("3.2 signature")
+@pytest.mark.parametrize("name", ["session_id", "agent", "source", "signature", "end_user"])
+def test_each_label_is_a_filter(record: Record, name: str) -> None:
+    record(**{name: "this"})
+    record(**{name: "that"})
+
+    assert _passing({name: "this"}) == 1
+
+
+def test_a_list_of_tags_is_no_group_of_the_rollups() -> None:
+    assert group_of_query({"tag": "red"}) == (Dimension.TAG, "red")
+    assert group_of_query({"tag": "red,blue"}) is None
