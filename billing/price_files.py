@@ -85,6 +85,12 @@ class ModelListing:
     created: date
     prices: tuple[DatedPrice, ...]
     is_free: bool
+    deprecated_on: date | None = None
+    deactivated_on: date | None = None
+
+    def is_deactivated(self, day: date) -> bool:
+        """Whether the provider serves it no more on this day."""
+        return self.deactivated_on is not None and self.deactivated_on <= day
 
     def price_at(self, day: date, *, region: str = "") -> Price:
         """The price of this day. Raises UnknownPrice before the first one starts and after the last ends."""
@@ -116,7 +122,7 @@ def read_price_file(path: Path) -> tuple[ProviderListing, tuple[ModelListing, ..
 def _model(entry: Entry, provider: str) -> ModelListing:
     entry.allow(
         "model", "name", "upstream_name", "aliases", "context_window_tokens", "max_output_tokens",
-        "capabilities", "created", "prices",
+        "capabilities", "created", "deprecated", "deactivated", "prices",
     )  # fmt: skip
     model = entry.text("model")
     capabilities = frozenset(entry.texts("capabilities"))
@@ -137,7 +143,11 @@ def _model(entry: Entry, provider: str) -> ModelListing:
         created=entry.day("created") if entry.has("created") else prices[0].starts_on,
         prices=prices,
         is_free=prices[-1].price.input == 0,
+        deprecated_on=entry.day("deprecated") if entry.has("deprecated") else None,
+        deactivated_on=entry.day("deactivated") if entry.has("deactivated") else None,
     )
+    if listing.deprecated_on and listing.deactivated_on and listing.deactivated_on < listing.deprecated_on:
+        raise entry.error("deactivated must not be a day before deprecated")
     if listing.max_output_tokens > listing.context_window_tokens:
         raise entry.error("max_output_tokens is larger than context_window_tokens")
     return listing

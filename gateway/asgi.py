@@ -5,7 +5,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gateway.consumers import ChatCompletionConsumer, HttpConsumer, NotFoundConsumer
-from gateway.listing import Credits, ModelDetail, ModelList, UnifyEndpoints, UnifyModels, UnifyProviders
+from gateway.listing import (
+    Credits,
+    CreditsGranted,
+    ModelDetail,
+    ModelList,
+    UnifyEndpointDetails,
+    UnifyEndpoints,
+    UnifyModels,
+    UnifyProviders,
+)
 from gateway.management_paths import is_management
 from gateway.operations import Liveness, Metrics, Readiness
 from gateway.plane import Plane
@@ -22,14 +31,17 @@ UNIFY_LISTS: dict[str, type[HttpConsumer]] = {
     "/v0/models": UnifyModels,
     "/v0/providers": UnifyProviders,
     "/v0/endpoints": UnifyEndpoints,
+    "/v0/endpoint-details": UnifyEndpointDetails,
     "/v0/credits": Credits,
 }
+V1_LISTS: dict[str, type[HttpConsumer]] = {"/v1/credits": CreditsGranted}
 OPERATIONS: dict[str, type[HttpConsumer]] = {
     "/healthz": Liveness,
     "/readyz": Readiness,
     "/metrics": Metrics,
 }
 MODEL_ID = "/{id}"
+UNIFY_MODELS = "/v0/models"
 OWN_PREFIXES = ("/v0/", "/v1/", "/api/v1/", "/openai/v1/")
 
 
@@ -68,7 +80,7 @@ class GatewayApplication:
         )
         if application is not None:
             return application
-        for prefix in MODEL_LISTS | CHAT_MODEL_LISTS:
+        for prefix in (*MODEL_LISTS, *CHAT_MODEL_LISTS, UNIFY_MODELS):
             if scope["method"] == "GET" and path.startswith(f"{prefix}/"):
                 return self._routes["GET", prefix + MODEL_ID]
         if is_management(path):
@@ -90,6 +102,9 @@ class GatewayApplication:
             routes["GET", path + MODEL_ID] = ModelDetail.as_asgi(self._running_plane, mount=mount)
         for path, consumer in UNIFY_LISTS.items():
             routes["GET", path] = consumer.as_asgi(self._running_plane, mount="/v0")
+        routes["GET", UNIFY_MODELS + MODEL_ID] = ModelDetail.as_asgi(self._running_plane, mount="/v0")
+        for path, consumer in V1_LISTS.items():
+            routes["GET", path] = consumer.as_asgi(self._running_plane, mount="/v1")
         for path, consumer in OPERATIONS.items():
             routes["GET", path] = consumer.as_asgi(self._running_plane)
         return routes

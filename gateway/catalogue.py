@@ -70,6 +70,8 @@ class Catalogue:
         listing = self._book.listing(provider, model)
         if listing is None:
             return self._unlisted(provider, model)
+        if listing.is_deactivated(self._today):
+            return None
         offer = self._listed[provider, model] = self._offer(listing)
         return offer
 
@@ -82,16 +84,21 @@ class Catalogue:
 
     def providers_of(self, model: str) -> Sequence[Offer]:
         """Every offer of a bare model name by a provider that can be reached; declared prices win."""
-        found = {listing.provider: self._offer(listing) for listing in self._book.providers_of(model)}
+        found = {
+            listing.provider: self._offer(listing)
+            for listing in self._book.providers_of(model)
+            if not listing.is_deactivated(self._today)
+        }
         found |= {provider: offer for (provider, name), offer in self._declared.items() if name == model}
         return [offer for provider, offer in found.items() if self.connections_for(provider)]
 
-    def offers(self) -> list[Offer]:
+    def offers(self, *, with_deactivated: bool = False) -> list[Offer]:
         """Everything that can be reached, by provider and model; declared prices win."""
         offers = {
             (listing.provider, listing.model): self._offer(listing)
             for listing in self._book.listings()
             if listing.provider in self._connections
+            and (with_deactivated or not listing.is_deactivated(self._today))
         }
         return [*{**offers, **self._declared}.values()]
 

@@ -184,6 +184,13 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class EndpointNotFound(NotFound):
+    """There is no `model@provider` of this name that the key may use."""
+
+    def __init__(self, message: str = "Endpoint not found.", *, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+
+
 class CustomKeyNotFound(NotFound):
     """The request demands the organization's own provider key, and there is none."""
 

@@ -1,21 +1,25 @@
 """Listings: which models a key may use, which providers there are, and what credit is left.
 
-Small answers from memory, read by any OpenAI client (`/v1/models`) and by Unify's (`/v0/models`,
-`/v0/providers`, `/v0/endpoints`, `/v0/credits`). Their shapes are in `gateway.wire.models`.
+Small answers from memory, read by any OpenAI client (`/v1/models`), by Unify's (`/v0/models`,
+`/v0/providers`, `/v0/endpoints`, `/v0/endpoint-details`, `/v0/credits`) and by LLM Gateway's
+(`/v1/credits`). Their shapes are in `gateway.wire.models`, what may be asked in `gateway.listing_query`.
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 import orjson
 
 from gateway.admission import wallet_of
 from gateway.consumers import HttpConsumer
-from gateway.errors import GatewayError, ModelNotFound, TemporarilyUnavailable
+from gateway.errors import EndpointNotFound, GatewayError, InvalidValue, ModelNotFound, TemporarilyUnavailable
 from gateway.exchange import HeaderPairs
 from gateway.identifiers import new_request_id
 from gateway.limits import MoneyCounter
+from gateway.listing_query import CUSTOM, ListQuery, is_custom, read_query
 from gateway.plane import Plane
 from gateway.policy import Policy
 from gateway.redis_pipeline import RedisAway
@@ -25,6 +29,7 @@ from gateway.wire.dialect import DIALECTS
 from gateway.wire.failure import render_failure
 from gateway.wire.models import (
     ModelEntry,
+    endpoint_details,
     endpoint_names,
     model_list,
     model_names,
@@ -60,7 +65,9 @@ class ListingConsumer(HttpConsumer):
 
     async def refuse(self, error: GatewayError) -> None:
         event_id, shown_id = str(self._request_id), self._shown_id
-        failure = render_failure(error, dialect=self._dialect, event_id=event_id, request_id=shown_id)
+        failure = render_failure(
+            error, dialect=self._dialect, event_id=event_id, request_id=shown_id, place="query"
+        )
         headers = [(name.encode(), value.encode()) for name, value in failure.headers.items()]
         await self._send_json(failure.status, headers, failure.body)
 
@@ -69,22 +76,40 @@ class ListingConsumer(HttpConsumer):
         return self.client_request_id or str(self._request_id)
 
     @property
-    def query(self) -> dict[str, str]:
-        """The query string; of a repeated parameter the first."""
-        values = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
-        return {name: value[0] for name, value in values.items()}
+    def query(self) -> ListQuery:
+        """What the query string asks for; raises InvalidRequest and its kin when something is wrong there."""
+        return read_query(self.scope["query_string"])
 
-    def entries(self, policy: Policy) -> list[ModelEntry]:
+    @property
+    def today(self) -> date:
+        return self.plane.clock.now().date()
+
+    def entries(self, policy: Policy, *, with_deactivated: bool = False) -> list[ModelEntry]:
         """Every model this key may use, with its offers."""
         offers: defaultdict[str, list[Offer]] = defaultdict(list)
-        for offer in self.plane.router.catalogue(policy).offers():
+        catalogue = self.plane.router.catalogue(policy)
+        for offer in catalogue.offers(with_deactivated=with_deactivated):
             if offer.price is not None and is_allowed(offer.provider, offer.model, policy.allowed_models):
                 offers[offer.model].append(offer)
         return [self._entry(model, tuple(offers[model])) for model in sorted(offers)]
 
+    def wanted_entries(self, policy: Policy, query: ListQuery) -> list[ModelEntry]:
+        """Those of them that the query asks for."""
+        entries = self.entries(policy, with_deactivated=query.include_deactivated)
+        if query.exclude_deprecated:
+            entries = [entry for entry in entries if not entry.description.is_deprecated(self.today)]
+        if query.provider is None:
+            return entries
+        return list(self._narrowed(entries, query.provider))
+
+    def _narrowed(self, entries: list[ModelEntry], provider: str) -> Iterator[ModelEntry]:
+        for entry in entries:
+            offers = tuple(offer for offer in entry.offers if offer.provider == provider)
+            if offers:
+                yield self._entry(entry.model, offers)
+
     def _entry(self, model: str, offers: tuple[Offer, ...]) -> ModelEntry:
-        name, created = self.plane.router.description(offers[0])
-        return ModelEntry(model=model, name=name, created=created, offers=offers)
+        return ModelEntry(model, self.plane.router.description(offers[0]), offers)
 
     async def _send_json(self, status: int, headers: HeaderPairs, body: bytes) -> None:
         own = [(b"content-length", str(len(body)).encode())]
@@ -95,50 +120,86 @@ class ListingConsumer(HttpConsumer):
 
 
 class ModelList(ListingConsumer):
-    """`GET …/models` as OpenAI lists them."""
+    """`GET …/models` as OpenAI lists them, by pages if asked so."""
 
     async def content(self, policy: Policy) -> Any:
-        return model_list(self.entries(policy))
+        query = self.query
+        return model_list(self.wanted_entries(policy, query), today=self.today, page=query.page)
 
 
 class ModelDetail(ListingConsumer):
-    """`GET …/models/{id}`; an id may contain `/` and `@`."""
+    """`GET …/models/{id}`; an id may contain `/`, `@` and `:`, and may be an alias."""
 
     async def content(self, policy: Policy) -> Any:
-        wanted = unquote(self.scope["path"].partition("/models/")[2])
-        for entry in self.entries(policy):
+        wanted = unquote(self.scope["path"].partition("/models/")[2]).rstrip("/")
+        for entry in self.entries(policy, with_deactivated=self.query.include_deactivated):
+            if wanted == entry.model or wanted in entry.description.aliases:
+                return model_object(entry, today=self.today)
             for offer in entry.offers:
-                if wanted in (f"{offer.provider}/{offer.model}", f"{offer.model}@{offer.provider}"):
-                    return model_object(self._entry(entry.model, (offer,)))
-            if wanted == entry.model:
-                return model_object(entry)
+                if wanted in self._names_of(offer):
+                    return model_object(self._entry(entry.model, (offer,)), today=self.today)
         raise ModelNotFound(f"There is no model {wanted[:200]!r} that this key may use.", param="model")
+
+    def _names_of(self, offer: Offer) -> Iterator[str]:
+        for model in (offer.model, *self.plane.router.description(offer).aliases):
+            yield from (f"{offer.provider}/{model}", f"{model}@{offer.provider}", f"{offer.provider}:{model}")
 
 
 class UnifyModels(ListingConsumer):
     """`GET /v0/models`: sorted names; `?format=openai` gives OpenAI's list."""
 
     async def content(self, policy: Policy) -> Any:
-        entries = self.entries(policy)
-        if self.query.get("format") == "openai":
-            return model_list(entries)
-        return model_names(entries, provider=self.query.get("provider"))
+        query = self.query
+        entries = self.wanted_entries(policy, query)
+        if query.is_openai_format:
+            return model_list(entries, today=self.today, page=query.page)
+        return model_names(entries)
 
 
 class UnifyProviders(ListingConsumer):
-    """`GET /v0/providers`: sorted names, of one model with `?model=`."""
+    """`GET /v0/providers`: sorted names, of one model with `?model=`; `custom` last if there are own ones."""
 
     async def content(self, policy: Policy) -> Any:
-        return provider_names(self.entries(policy), model=self.query.get("model"))
+        model = self.query.model
+        own = {provider for provider, name in policy.own_reach.offers if model in (None, name)}
+        names = provider_names(self.entries(policy), model=model)
+        return [name for name in names if not is_custom(name)] + [CUSTOM] * bool(own)
 
 
 class UnifyEndpoints(ListingConsumer):
-    """`GET /v0/endpoints`: sorted `model@provider`, filtered by `?model=` or `?provider=`."""
+    """`GET /v0/endpoints`: sorted `model@provider`; of `?model=`, of `?provider=`, or own ones (`custom`)."""
 
     async def content(self, policy: Policy) -> Any:
-        return endpoint_names(
-            self.entries(policy), model=self.query.get("model"), provider=self.query.get("provider")
-        )
+        query = self.query
+        if query.model is not None and query.provider is not None:
+            raise InvalidValue("Give either model or provider, not both.", param="provider")
+        entries = self.entries(policy)
+        if query.provider != CUSTOM:
+            return endpoint_names(entries, model=query.model, provider=query.provider)
+        own = policy.own_reach.offers
+        return [name for name in endpoint_names(entries) if _place_of(name) in own]
+
+
+class UnifyEndpointDetails(ListingConsumer):
+    """`GET /v0/endpoint-details?endpoint=model@provider`: its window and its prices per million tokens."""
+
+    async def content(self, policy: Policy) -> Any:
+        endpoint = self.query.endpoint
+        provider, model = _place_of(endpoint)
+        if not provider or not model:
+            raise InvalidValue(
+                f"endpoint must be model@provider, as in gpt-4o@openai, got {endpoint[:200]!r}.",
+                param="endpoint",
+            )
+        offer = self.plane.router.catalogue(policy).listing(provider, model)
+        if offer is None or not is_allowed(provider, offer.model, policy.allowed_models):
+            raise EndpointNotFound(param="endpoint")
+        return endpoint_details(endpoint, offer)
+
+
+def _place_of(endpoint: str) -> tuple[str, str]:
+    model, _, provider = endpoint.rpartition("@")
+    return provider, model
 
 
 class Credits(ListingConsumer):
@@ -146,8 +207,7 @@ class Credits(ListingConsumer):
 
     async def content(self, policy: Policy) -> Any:
         wallet = wallet_of(policy)
-        spent_nano = await self._spent_nano(wallet)
-        left_nano = wallet.rule.amount_nano - spent_nano
+        left_nano = wallet.rule.amount_nano - await self._spent_nano(wallet)
         return {"id": policy.organization_id, "credits": left_nano / NANO_PER_USD}
 
     async def _spent_nano(self, wallet: MoneyCounter) -> int:
@@ -159,3 +219,22 @@ class Credits(ListingConsumer):
         except RedisAway as exc:
             raise TemporarilyUnavailable(reason="limits_unavailable") from exc
         return int(spent or 0)
+
+
+class CreditsGranted(Credits):
+    """`GET /v1/credits`: the same, with all that was ever credited and all that usage has taken of it."""
+
+    async def content(self, policy: Policy) -> Any:
+        wallet = wallet_of(policy)
+        granted_nano, spent_nano = wallet.rule.amount_nano, await self._spent_nano(wallet)
+        left_usd = (granted_nano - spent_nano) / NANO_PER_USD
+        return {
+            "id": policy.organization_id,
+            "credits": left_usd,
+            "currency": "USD",
+            "data": {
+                "total_credits": granted_nano / NANO_PER_USD,
+                "total_usage": spent_nano / NANO_PER_USD,
+                "remaining": left_usd,
+            },
+        }

@@ -25,6 +25,7 @@ from gateway.routing.grammar import parse_selector
 from gateway.routing.select import choose_targets
 from gateway.routing.target import Offer, Target
 from gateway.wire.chat_request import ChatRequest
+from gateway.wire.models import Description
 
 # A custom endpoint may lead back to this gateway, which would call itself for ever.
 MAX_HOPS = 4
@@ -104,12 +105,18 @@ class Router:
         lowest_usd = min(ceiling.input_usd_per_million, ceiling.output_usd_per_million)
         return Unpriced(ceiling, is_for_own_keys_alone=not floor_usd or lowest_usd < floor_usd)
 
-    def description(self, offer: Offer) -> tuple[str, int]:
-        """A model's name for people, and when it came out (Unix seconds; 0 if an owner declared it)."""
+    def description(self, offer: Offer) -> Description:
+        """What is told of a model to people; of one that an owner declared there is only its name."""
         listing = self._book.listing(offer.provider, offer.model)
-        if listing is None:
-            return offer.model, 0
-        return listing.name, int(datetime.combine(listing.created, time.min, UTC).timestamp())
+        if listing is None or listing.model != offer.model:
+            return Description(name=offer.model)
+        return Description(
+            name=listing.name,
+            created=_unix_time(listing.created),
+            aliases=listing.aliases,
+            deprecated_on=listing.deprecated_on,
+            deactivated_on=listing.deactivated_on,
+        )
 
     def route(self, request: ChatRequest, policy: Policy, *, hops: int = 0) -> Route:
         """Where this request may go.
@@ -122,6 +129,10 @@ class Router:
         targets = choose_targets(request, catalogue=catalogue, policy=policy, limit=self._attempts_limit)
         selector = parse_selector(request.model, known_providers=catalogue.known_providers)
         return Route(targets, need_of(request, targets), selector.provider)
+
+
+def _unix_time(day: date) -> int:
+    return int(datetime.combine(day, time.min, UTC).timestamp())
 
 
 def need_of(request: ChatRequest, targets: tuple[Target, ...]) -> Need:

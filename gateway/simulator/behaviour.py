@@ -111,6 +111,7 @@ MODELS: dict[str, Behaviour] = {
     "long": Behaviour(tokens=1_000, pace_seconds=0.005),
     "unpriced": Behaviour(),
     "free": Behaviour(),
+    "old": Behaviour(),
     "reasoner": Behaviour(default_effort="medium"),
     "tools": Behaviour(calls_by_itself=True),
     "vision": Behaviour(),

@@ -32,6 +32,7 @@ SIMULATED = {
 }
 
 
+@pytest.mark.contract("3.1 Model list")
 @pytest.mark.parametrize("path", OPENAI_LISTS)
 async def test_every_list_for_openai_clients_is_the_same(path: str, gateway: Process, team: Team) -> None:
     answer = await get(gateway, team.key, path)
@@ -64,8 +65,10 @@ async def test_a_model_tells_all_that_any_client_looks_for(gateway: Process, tea
     assert (provider["providerId"], provider["modelName"]) == ("fake", "echo")
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/openai/v1/models", "/api/v1/models", "/v1/chat/models"])
-@pytest.mark.parametrize("name", ["echo", "fake/echo", "echo@fake", "fake%2Fecho", "echo%40fake"])
+@pytest.mark.parametrize("path", ["/v1/models", "/openai/v1/models", "/api/v1/models", "/v0/models"])
+@pytest.mark.parametrize(
+    "name", ["echo", "fake/echo", "echo@fake", "fake:echo", "fake%2Fecho", "echo%40fake", "fake/echo/"]
+)
 async def test_one_model_is_found_by_each_of_its_names(
     name: str, path: str, gateway: Process, team: Team
 ) -> None:
@@ -108,11 +111,105 @@ async def test_unify_reads_sorted_names(gateway: Process, team: Team) -> None:
         ("/v0/providers?model=echo", ["fake"]),
         ("/v0/providers?model=nothing", []),
         ("/v0/endpoints?model=echo", ["echo@fake"]),
-        ("/v0/endpoints?model=echo&provider=nobody", []),
+        ("/v0/endpoints?provider=nobody", []),
+        ("/v0/endpoints?provider=custom", []),
     ],
 )
 async def test_unify_narrows_its_lists(path: str, names: list[str], gateway: Process, team: Team) -> None:
     assert (await get(gateway, team.key, path)).json == names
+
+
+async def test_endpoints_are_of_a_model_or_of_a_provider_and_not_of_both(
+    gateway: Process, team: Team
+) -> None:
+    answer = await get(gateway, team.key, "/v0/endpoints?model=echo&provider=fake")
+
+    assert (answer.status, answer.error["param"]) == (400, "provider")
+    assert answer.json["detail"] == [
+        {
+            "loc": ["query", "provider"],
+            "msg": "Give either model or provider, not both.",
+            "type": "invalid_value",
+        }
+    ]
+
+
+async def test_an_endpoints_details_are_its_window_and_its_prices_per_million(
+    gateway: Process, team: Team
+) -> None:
+    found = await get(gateway, team.key, "/v0/endpoint-details?endpoint=echo@fake")
+    unknown = await get(gateway, team.key, "/v0/endpoint-details?endpoint=echo@nobody")
+    unreadable = await get(gateway, team.key, "/v0/endpoint-details?endpoint=echo")
+    unsent = await get(gateway, team.key, "/v0/endpoint-details")
+
+    assert found.json == {
+        "endpoint": "echo@fake",
+        "context_window": 128_000,
+        "input_cost": 1.0,
+        "output_cost": 2.0,
+    }
+    assert (unknown.status, unknown.json["detail"]) == (404, "Endpoint not found.")
+    assert (unreadable.status, unreadable.error["param"]) == (400, "endpoint")
+    assert (unsent.status, unsent.error["code"]) == (400, "missing_required_parameter")
+
+
+async def test_a_list_is_read_by_pages(gateway: Process, team: Team) -> None:
+    path = "/v1/models?limit=5&provider=fake"
+    whole = [model["id"] for model in (await get(gateway, team.key, "/v1/models?provider=fake")).json["data"]]
+    paged, token = [], ""
+    for _ in range(len(whole)):
+        page = (await get(gateway, team.key, f"{path}&page_token={token}" if token else path)).json
+        paged += [model["id"] for model in page["data"]]
+        token = page["next_page_token"]
+        if token is None:
+            break
+
+    assert len(whole) > 5
+    assert paged == whole
+
+
+async def test_what_is_deprecated_or_gone_is_left_out_or_shown_as_asked(gateway: Process, team: Team) -> None:
+    async def listed(query: str) -> set[str]:
+        answer = await get(gateway, team.key, f"/v1/models{query}")
+        return {model["id"] for model in answer.json["data"]} & {"echo", "old", "retired"}
+
+    retired = await get(gateway, team.key, "/v1/models/retired?include_deactivated=true")
+
+    assert await listed("") == {"echo", "old"}
+    assert await listed("?exclude_deprecated=true") == {"echo"}
+    assert await listed("?include_deactivated=true") == {"echo", "old", "retired"}
+    assert await listed("?include_deactivated=true&exclude_deprecated=true") == {"echo"}
+    assert retired.json["deactivated_at"] == "2026-06-01T00:00:00+00:00"
+    assert (await get(gateway, team.key, "/v1/models/retired")).status == 404
+
+
+async def test_a_model_that_is_gone_is_not_served_and_one_that_is_deprecated_is(
+    gateway: Process, team: Team
+) -> None:
+    gone = await call(gateway, team.key, chat("retired@fake"))
+
+    assert (gone.status, gone.error["code"]) == (404, "model_not_found")
+    assert (await call(gateway, team.key, chat("old@fake"))).status == 200
+
+
+async def test_an_alias_leads_to_its_model(gateway: Process, team: Team) -> None:
+    await apart(openai_key, team)
+
+    for name in ("gpt-4o-2024-11-20", "openai/gpt-4o-2024-11-20", "gpt-4o-2024-11-20@openai"):
+        answer = await get(gateway, team.key, f"/v1/models/{name}")
+        assert (answer.status, answer.json["id"]) == (200, "gpt-4o")
+        assert "gpt-4o-2024-11-20" in answer.json["aliases"]
+
+
+async def test_a_list_that_is_asked_wrongly_names_what_is_wrong(gateway: Process, team: Team) -> None:
+    limit = await get(gateway, team.key, "/v1/models?limit=0")
+    token = await get(gateway, team.key, "/v1/models?page_token=%25")
+    flag = await get(gateway, team.key, "/v1/models?include_deactivated=maybe")
+
+    assert [answer.status for answer in (limit, token, flag)] == [400, 400, 400]
+    assert limit.error["param"] == "limit"
+    assert token.error["param"] == "page_token"
+    assert flag.error["param"] == "include_deactivated"
 
 
 async def test_a_model_without_a_price_is_not_listed(gateway: Process, team: Team) -> None:
@@ -161,13 +258,28 @@ async def test_an_own_endpoint_is_listed_for_its_organization_alone(
     own = (await get(gateway, team.key, "/v0/endpoints?model=house-model")).json
     others = (await get(gateway, stranger.key, "/v0/endpoints?model=house-model")).json
     known = (await get(gateway, stranger.key, "/v0/providers")).json
+    of_owner = (await get(gateway, team.key, "/v0/providers")).json
+    custom = (await get(gateway, team.key, "/v0/endpoints?provider=custom")).json
 
+    assert custom == ["house-model@house-llm"]
+    assert of_owner[-1] == "custom"
+    assert of_owner[:-1] == sorted(of_owner[:-1])
+    assert "custom" not in known
     assert own == ["house-model@house-llm"]
     assert others == []
     assert "house-llm" not in known
 
 
-@pytest.mark.parametrize("path", [*OPENAI_LISTS, "/v1/models/echo", "/v0/models", "/v0/credits"])
+PATHS = [
+    "/v1/models/echo",
+    "/v0/models",
+    "/v0/endpoint-details?endpoint=echo@fake",
+    "/v0/credits",
+    "/v1/credits",
+]
+
+
+@pytest.mark.parametrize("path", [*OPENAI_LISTS, *PATHS])
 async def test_nothing_is_listed_without_a_key(path: str, gateway: Process, team: Team) -> None:
     answer = await get(gateway, "", path)
 
@@ -197,6 +309,24 @@ async def test_credits_are_what_is_left_of_the_organizations(gateway: Process, t
     await soon(has_paid, "the charge of the call")
 
 
+@pytest.mark.contract("3.1 Key info, credits")
+async def test_credits_say_what_was_granted_and_what_is_used(gateway: Process, team: Team) -> None:
+    await call(gateway, team.key, chat("echo@fake"))
+
+    async def has_paid() -> bool:
+        answer = await get(gateway, team.key, "/v1/credits")
+        return bool(answer.json["data"]["total_usage"] == 0.000021)
+
+    await soon(has_paid, "the charge of the call")
+    answer = await get(gateway, team.key, "/v1/credits/")
+    assert answer.json == {
+        "id": str(team.organization.pk),
+        "credits": 99.999979,
+        "currency": "USD",
+        "data": {"total_credits": 100.0, "total_usage": 0.000021, "remaining": 99.999979},
+    }
+
+
 async def test_credits_are_the_organizations_whichever_key_asks(gateway: Process, team: Team) -> None:
     key = await apart(key_of_another_project, team)
 
@@ -210,6 +340,10 @@ async def test_an_organization_without_credit_reads_zero(gateway: Process, team:
 
     assert answer.json["credits"] == 0
     assert (await call(gateway, poor.key, chat("echo@fake"))).status == 402
+
+
+def openai_key(team: Team) -> None:
+    connect_provider(organization=team.organization, provider="openai", base_url="", api_key="sk-of-the-team")
 
 
 def own_endpoint(house: House, team: Team) -> None:
