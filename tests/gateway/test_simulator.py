@@ -156,6 +156,7 @@ def test_every_model_is_listed_and_answers(client):
         "long",
         "unpriced",
         "free",
+        "old",
         "reasoner",
         "tools",
         "vision",
