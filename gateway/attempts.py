@@ -86,7 +86,7 @@ class Attempts:
             trace.end_attempt(attempt, begun_ms)
 
     async def _call(self, target: Target, trace: Trace, extra_headers: ForwardedHeaders) -> Answering:
-        request = trace.request
+        request = target.request or trace.request
         assert request is not None, "a request that is routed has been parsed"
         provider = provider_for(target.kind)
         call = provider.build_request(request, target, extra_headers=extra_headers)

@@ -17,9 +17,13 @@ from billing.price_list import PriceList, ceiling_price
 from billing.pricing import Price
 from billing.terms import Terms
 from gateway.policy import Ceiling, Reach
+from gateway.routing.grammar import Parsed, parse_selector
+from gateway.routing.source import Vocabulary
 from gateway.routing.target import Connection, Offer
 
 NOTHING_STATED = PriceList()
+NO_ALIASES: Mapping[str, str] = {}
+REMEMBERED_SELECTORS, REMEMBERED_CHARACTERS = 64, 128
 
 
 class Unpriced(Struct, frozen=True):
@@ -44,6 +48,7 @@ class Catalogue:
         today: date,
         prices: PriceList = NOTHING_STATED,
         unpriced: Unpriced | None = None,
+        aliases: Mapping[str, str] = NO_ALIASES,
     ) -> None:
         self._book = book
         self._own = own
@@ -55,8 +60,28 @@ class Catalogue:
         self._connections: defaultdict[str, list[Connection]] = defaultdict(list)
         for connection in own.connections + operator.connections:
             self._connections[connection.provider].append(connection)
-        self.known_providers = self._connections.keys() | book.providers.keys()
+        self.vocabulary = Vocabulary(
+            providers=self._connections.keys() | book.providers.keys(),
+            regions=self._regions(),
+            aliases=aliases,
+        )
+        self._parsed: dict[str, Parsed] = {}
         self._listed: dict[tuple[str, str], Offer] = {}
+
+    def parsed(self, text: str) -> Parsed:
+        """The selector of a `model`: most requests say what others have said before."""
+        known = self._parsed.get(text)
+        if known is not None:
+            return known
+        parsed = parse_selector(text, vocabulary=self.vocabulary)
+        if len(text) <= REMEMBERED_CHARACTERS and len(self._parsed) < REMEMBERED_SELECTORS:
+            self._parsed[text] = parsed
+        return parsed
+
+    def _regions(self) -> frozenset[str]:
+        """Wherever a connection is."""
+        connected = {connection.region for ways in self._connections.values() for connection in ways}
+        return frozenset(connected - {""})
 
     def connections_for(self, provider: str) -> Sequence[Connection]:
         """How this provider can be reached, the organization's own way first."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from gateway.money_errors import OutOfMoney
 from gateway.policy import Policy
 from gateway.router import Route, need_of
+from gateway.routing.target import Target
 from gateway.wire.chat_request import ChatRequest
 
 
@@ -24,19 +25,27 @@ def shortened(
     left_nano = refusal.shortage.least_left_nano
     if not wants_clamp or left_nano <= 0:
         return None
-    bounds = [target.output_tokens_bound(request) for target in route.targets]
+    bounds = [target.output_tokens_bound(target.request or request) for target in route.targets]
     affordable, too_much = 0, request.max_output_tokens or max(bounds)
     while too_much - affordable > 1:
         middle = (affordable + too_much) // 2
-        if need_of(_capped(request, middle), route.targets).budget_nano <= left_nano:
+        if need_of(_capped(request, middle), _all_capped(route.targets, middle)).budget_nano <= left_nano:
             affordable = middle
         else:
             too_much = middle
     if not affordable:
         return None
-    capped = _capped(request, affordable)
-    return capped, replace(route, need=need_of(capped, route.targets))
+    capped, targets = _capped(request, affordable), _all_capped(route.targets, affordable)
+    return capped, replace(route, targets=targets, need=need_of(capped, targets))
 
 
 def _capped(request: ChatRequest, output_tokens: int) -> ChatRequest:
     return replace(request, max_output_tokens=output_tokens)
+
+
+def _all_capped(targets: tuple[Target, ...], output_tokens: int) -> tuple[Target, ...]:
+    """Those that are asked something of their own are to answer as briefly."""
+    return tuple(
+        replace(target, request=_capped(target.request, output_tokens)) if target.request else target
+        for target in targets
+    )

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from billing.price_book import PriceBook
-from gateway.routing.grammar import METRIC, OPERATORS
+from gateway.routing.criteria import is_criterion
 
 OWN_ENDPOINT = "custom"
 OWN_ENDPOINT_PREFIX = f"{OWN_ENDPOINT}-"
 RESERVED_PROVIDERS = frozenset({"auto", "external", "farebox", "llmgateway", "router"})
+# What joins models, and what stands around their parameters, in the `model` of a request.
+SELECTOR_MARKS = ("->", "|", "^", "!", "[", "]", "?", "<", ">")
 
 MAX_PROVIDER_CHARACTERS = 64
 MAX_API_KEY_CHARACTERS = 4_096
@@ -68,7 +70,7 @@ def checked_provider(text: str, *, book: PriceBook, taken: Container[str]) -> st
             f"as in my-models; it has at most {MAX_PROVIDER_CHARACTERS} characters.",
             field="provider",
         )
-    if slug in RESERVED_PROVIDERS or METRIC.fullmatch(slug) or slug in taken:
+    if slug in RESERVED_PROVIDERS or is_criterion(slug) or slug in taken:
         raise WrongConnection(f"The name {slug!r} is taken; choose another one.", field="provider")
     return slug
 
@@ -138,7 +140,7 @@ def _checked_model(text: str, *, field: str) -> str:
 
 def _check_selectable(name: str) -> None:
     """Refuse a name that the `model` of a request could not say."""
-    for mark in OPERATORS:
+    for mark in SELECTOR_MARKS:
         if mark in name:
             raise WrongConnection(f"The name must not contain {mark!r}.", field="model")
     if name.startswith(("/", "@", ":")) or name.endswith(("/", "@", ":")):

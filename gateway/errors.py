@@ -191,6 +191,24 @@ class EndpointNotFound(NotFound):
         super().__init__(message, param=param)
 
 
+class NoProviderInThresholds(NotFound):
+    """Criteria in the model string leave no endpoint."""
+
+    code = "no_provider_in_thresholds"
+
+    def __init__(self, message: str = "No providers found within the specified thresholds.") -> None:
+        super().__init__(message, param="model")
+
+
+class CustomEndpointNotFound(NotFound):
+    """`name@custom` names an endpoint that the organization does not have."""
+
+    code = "custom_endpoint_not_found"
+
+    def __init__(self, message: str = "Custom endpoint not found.", *, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+
+
 class CustomKeyNotFound(NotFound):
     """The request demands the organization's own provider key, and there is none."""
 
@@ -260,6 +278,19 @@ class TemporarilyUnavailable(GatewayError):
             details={"reason": reason},
             retry_after_seconds=retry_after_seconds,
         )
+
+
+class NoBranchLeft(TemporarilyUnavailable):
+    """The prompt is longer than `max_context` of every branch of the selector (CONTRACT 1.0.5).
+
+    Another request may fit, but sending the same one again cannot help.
+    """
+
+    should_retry = False
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        details = {"code": self.code, "category": "availability", "retryable": True, "reason": reason}
+        GatewayError.__init__(self, message, details=details, retry_after_seconds=1.0)
 
 
 class UpstreamError(GatewayError):

@@ -23,7 +23,7 @@ from gateway.listing_query import CUSTOM, ListQuery, is_custom, read_query
 from gateway.plane import Plane
 from gateway.policy import Policy
 from gateway.redis_pipeline import RedisAway
-from gateway.routing.select import is_allowed
+from gateway.routing.permission import is_allowed
 from gateway.routing.target import Offer
 from gateway.wire.dialect import DIALECTS
 from gateway.wire.failure import render_failure

@@ -75,7 +75,7 @@ class Plane:
         self.router = Router(
             load_price_book(),
             self.policies,
-            attempts_limit=settings.upstream_attempts_limit,
+            targets_limit=settings.targets_limit,
             unpriced_floor_usd=settings.unpriced_floor_usd_per_million,
             clock=self.clock.now,
         )

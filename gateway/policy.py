@@ -100,6 +100,10 @@ class Policy:
     label_scopes: tuple[Scope, ...] = ()
     is_budget_clamped: bool = False
     """Whether a request that its money does not cover gets a shorter answer instead of a refusal."""
+    model_aliases: Mapping[str, str] = field(default_factory=dict)
+    """Names that the organization gave to selectors."""
+    default_fallbacks: tuple[str, ...] = ()
+    """Models that are tried after those of a request that names no fallbacks itself."""
     redis_away_nano: int = 0
     """What the organization lets through, over all processes, while Redis is away."""
 

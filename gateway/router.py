@@ -7,9 +7,10 @@ operator's connections and the key's own.
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
+from random import Random
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from billing.errors import UnknownPrice
 from billing.price_book import PriceBook
@@ -21,9 +22,10 @@ from gateway.errors import InvalidModel, NoPrice
 from gateway.limits import Need
 from gateway.policy import Ceiling, Policy, Reach
 from gateway.policy_store import PolicyStore
-from gateway.routing.grammar import parse_selector
-from gateway.routing.select import choose_targets
+from gateway.routing.health_view import UNMEASURED, TargetHealth
+from gateway.routing.select import Choice, choose_targets
 from gateway.routing.target import Offer, Target
+from gateway.routing.views import Conditions, Session
 from gateway.wire.chat_request import ChatRequest
 from gateway.wire.models import Description
 
@@ -38,6 +40,8 @@ class Route(Struct, frozen=True):
     targets: tuple[Target, ...]
     need: Need
     requested_provider: str | None
+    wants_session: bool = False
+    """Whether it would be another one for a session that has begun: then it is asked for once more."""
 
 
 class _Sources(Struct, frozen=True, eq=False):
@@ -65,13 +69,15 @@ class Router:
         book: PriceBook,
         policies: PolicyStore,
         *,
-        attempts_limit: int,
+        targets_limit: int,
         unpriced_floor_usd: int = 0,
+        health: TargetHealth = UNMEASURED,
+        luck: Random | None = None,
         clock: Callable[[], datetime] = own_now,
     ) -> None:
         self._book = book
         self._policies = policies
-        self._attempts_limit = attempts_limit
+        self._conditions = Conditions(limit=targets_limit, health=health, luck=luck or Random())
         self._unpriced_floor_usd = unpriced_floor_usd
         self._clock = clock
         self._catalogues: dict[UUID, tuple[_Sources, Catalogue]] = {}
@@ -98,6 +104,7 @@ class Router:
             today=today,
             prices=replace(prices, own=policy.own_prices) if policy.own_prices else prices,
             unpriced=self._unpriced(policy.ceiling) if policy.ceiling else None,
+            aliases=policy.model_aliases,
         )
 
     def _unpriced(self, ceiling: Ceiling) -> Unpriced:
@@ -118,17 +125,32 @@ class Router:
             deactivated_on=listing.deactivated_on,
         )
 
-    def route(self, request: ChatRequest, policy: Policy, *, hops: int = 0) -> Route:
+    def route(
+        self, request: ChatRequest, policy: Policy, *, hops: int = 0, session: Session | None = None
+    ) -> Route:
         """Where this request may go.
 
         Raises InvalidModel, ModelNotFound, ModelBlocked, NoPrice and their kin; nothing is held yet.
         """
         if hops > MAX_HOPS:
             raise InvalidModel("The endpoint of this model leads back to this gateway.", param="model")
-        catalogue = self.catalogue(policy)
-        targets = choose_targets(request, catalogue=catalogue, policy=policy, limit=self._attempts_limit)
-        selector = parse_selector(request.model, known_providers=catalogue.known_providers)
-        return Route(targets, need_of(request, targets), selector.provider)
+        conditions = (
+            self._conditions if session is None else structs.replace(self._conditions, session=session)
+        )
+        choice = self._choice(request, policy, conditions)
+        wants_session = choice.wants_session and session is None
+        return Route(
+            choice.targets, need_of(request, choice.targets), choice.requested_provider, wants_session
+        )
+
+    def explain(self, request: ChatRequest, policy: Policy, *, session: Session | None = None) -> Choice:
+        """The same choice, with everything that was considered and why."""
+        return self._choice(
+            request, policy, structs.replace(self._conditions, session=session, is_explained=True)
+        )
+
+    def _choice(self, request: ChatRequest, policy: Policy, conditions: Conditions) -> Choice:
+        return choose_targets(request, catalogue=self.catalogue(policy), policy=policy, conditions=conditions)
 
 
 def _unix_time(day: date) -> int:
@@ -138,13 +160,13 @@ def _unix_time(day: date) -> int:
 def need_of(request: ChatRequest, targets: tuple[Target, ...]) -> Need:
     """A sound upper bound over all targets: only one of them answers and is paid for."""
     try:
-        bounds = [(target, *_worst_case(request, target)) for target in targets]
+        bounds = [(target, *_worst_case(target.request or request, target)) for target in targets]
     except UnknownPrice as exc:
         raise NoPrice(f"What this request asks for has no price: {exc}", param="model") from exc
     return Need(
         budget_nano=max(max(cost_nano, charge_nano) for _, cost_nano, charge_nano in bounds),
         wallet_nano=max((nano for target, _, nano in bounds if not target.is_own_credential), default=0),
-        tokens=max(_tokens(request, target) for target in targets),
+        tokens=max(_tokens(target.request or request, target) for target in targets),
     )
 
 

@@ -39,6 +39,8 @@ class GatewaySettings:
     upstream_total_timeout_seconds: float = _setting(180.0, "A whole answer, retries included; then 504.")
     stream_gap_timeout_seconds: float = _setting(180.0, "First byte of a stream, and between its events.")
     stream_total_timeout_seconds: float = _setting(1200.0, "A whole stream.")
+    targets_limit: int = _setting(5, "Targets of one request; each request of a list body has its own.")
+    list_requests_limit: int = _setting(5, "Requests of a list body that are tried; the rest is left out.")
     upstream_attempts_limit: int = _setting(8, "Upstream calls of one request, fallbacks included.")
     upstream_connections_per_origin: int = _setting(2000, "Open connections to one provider.")
     upstream_idle_connections_per_origin: int = _setting(200, "Idle connections kept to one provider.")

@@ -142,11 +142,17 @@ class Trace:
         self._billed = None
 
     @property
+    def asked(self) -> ChatRequest | None:
+        """What the target is asked: the request as it came in, unless its selector says otherwise."""
+        return (self.target and self.target.request) or self.request
+
+    @property
     def output_cap_tokens(self) -> int:
         """The most tokens that the answer may have, all choices together."""
         assert self.target is not None, "someone answers"
-        assert self.request is not None, "something was asked"
-        return self.target.output_tokens_bound(self.request) * self.request.n
+        asked = self.asked
+        assert asked is not None, "something was asked"
+        return self.target.output_tokens_bound(asked) * asked.n
 
     def charge(self, reading: Reading) -> Cost | None:
         """What the organization is charged for this reading; None if its own credential paid."""
@@ -204,8 +210,8 @@ class Trace:
         if not price.tiers:
             return price
         served = reading.service_tier
-        if served is None and self.request and "service_tier" not in self.dropped_params:
-            served = self.request.forwarded.get("service_tier")
+        if served is None and (asked := self.asked) and "service_tier" not in self.dropped_params:
+            served = asked.forwarded.get("service_tier")
         try:
             return price.at_tier(served or DEFAULT_TIER)
         except UnknownPrice:

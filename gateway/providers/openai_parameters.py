@@ -46,7 +46,8 @@ def upstream_fields(request: ChatRequest, target: Target) -> tuple[JsonObject, t
         dropped += _add_search(fields, request)
     if target.provider == "google" and "google" in fields:
         fields["extra_body"] = {"google": fields.pop("google")}
-    dropped += [name for name in ("region", "plugins") if getattr(request, name)]
+    dropped += ["region"] if request.region and not target.region else []
+    dropped += ["plugins"] if request.plugins else []
     dropped += request.unserved
     fields["stream"] = request.is_stream
     if request.is_stream and "stream_options" not in lacking:

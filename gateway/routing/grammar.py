@@ -1,98 +1,93 @@
-"""The grammar of `model`: a bare name, `model@provider`, `provider/model` or `provider:model`.
+"""The grammar of `model`: text in, tree out (CONTRACT 3.7).
 
-Forms of the contract (3.7) that choose among several models are recognised, so that they are
-refused by name and never taken for a model that does not exist.
+    openai/gpt-4o                   one model                 gateway.routing.leaves
+    gpt-4o@cost|itl<20              the best by criteria      gateway.routing.criteria
+    gpt-4o@openai->claude@anthropic a chain                   gateway.routing.chain
+    a|b   [weight=3]a^b   a!b       failover, choice, race    gateway.routing.composite
+
+Whether a model exists is not asked here. Time and memory grow with the text, which is bounded.
 """
 
 import re
-from collections.abc import Container
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.errors import InvalidModel
+from gateway.routing.chain import ARROW, owns_bars, parse_chain
+from gateway.routing.composite import FAILOVER, outline, parse_composite
+from gateway.routing.leaves import parse_body, parse_leaf, split_options, with_options
+from gateway.routing.source import SYNTAX_ERROR, UNSUPPORTED_CONSTRUCT, Piece, Source, Vocabulary, shown
+from gateway.routing.tree import Automatic, ByMetric, Leaf, Named, Selector
 
 SELECTOR_CHARACTERS_LIMIT = 1024
-AUTOMATIC = ("auto", "llmgateway/auto")
-OPERATORS = {
-    "->": "fallback chains (a->b); send a list in `fallbacks`",
-    "|": "failover and criteria lists (a|b); send a list in `fallbacks`",
-    "^": "weighted choices (a^b)",
-    "!": "races (a!b)",
-    "[": "annotations in brackets",
-    "]": "annotations in brackets",
-    "?": "parameters in the model string; send them in the body",
-}
-METRICS = (
-    "quality", "q", "time-to-first-token", "ttft", "t", "inter-token-latency", "itl", "i",
-    "cost", "c", "input-cost", "ic", "output-cost", "oc",
-)  # fmt: skip
-METRIC = re.compile(rf"(?:lowest-|highest-)?(?:{'|'.join(METRICS)})(?:[<>:].*)?")
-ROUTER = re.compile(r"router(?:_[^@]*)?")
-INSTANCE = re.compile(r"(.+)\.\d+")
+# Nearly every request names a model with these alone, and then there is nothing but a leaf.
+PLAIN = re.compile(r"[A-Za-z0-9._/:@-]+")
 
 
-class Selector(Struct, frozen=True):
-    """`provider` None: any that lists the model. `text` is what was asked for, as it was written."""
+class Parsed(Struct, frozen=True):
+    """A selector, and what of it was ignored."""
 
-    text: str
-    model: str
-    provider: str | None = None
+    selector: Selector
+    notes: tuple[str, ...] = ()
 
 
-def parse_selector(text: str, *, known_providers: Container[str], param: str = "model") -> Selector:
-    """Reads one selector. Raises InvalidModel; whether the model exists is not its question."""
+def parse_selector(text: str, *, vocabulary: Vocabulary, param: str = "model") -> Parsed:
+    """Reads one selector. Raises InvalidModel, which tells the place of the fault."""
     text = text.strip()
-    if not text:
-        raise InvalidModel(f"{param} must not be empty.", param=param)
+    source = Source(text, vocabulary, param)
     if len(text) > SELECTOR_CHARACTERS_LIMIT:
         raise InvalidModel(
             f"{param} must have at most {SELECTOR_CHARACTERS_LIMIT} characters, got {len(text)}.", param=param
         )
-    _refuse_composites(text, param)
-    selector = _split_at(text, known_providers, param) or _split_prefix(text, known_providers, param)
-    return selector or Selector(text, text)
+    if not text:
+        raise source.fault(SYNTAX_ERROR, "must not be empty.", Piece(text))
+    if text in vocabulary.aliases:
+        return Parsed(_alias(text, source), tuple(source.notes))
+    if PLAIN.fullmatch(text):
+        return Parsed(parse_body(Piece(text), source), tuple(source.notes))
+    return Parsed(_parse(Piece(text), source), tuple(source.notes))
 
 
-def _refuse_composites(text: str, param: str) -> None:
-    for operator, meaning in OPERATORS.items():
-        if operator in text:
-            raise InvalidModel(f"{param}: this gateway does not offer {meaning}.", param=param)
-    if text in AUTOMATIC:
-        raise InvalidModel(f"{param}: automatic choice (auto) is not offered; name a model.", param=param)
+def is_leaf(selector: Selector) -> bool:
+    """Whether this is one model, or one way to find one."""
+    return isinstance(selector, Named | Automatic | ByMetric)
 
 
-def _split_at(text: str, known_providers: Container[str], param: str) -> Selector | None:
-    """`model@provider`. A suffix that is no provider belongs to the name, such as a date."""
-    model, at, provider = text.rpartition("@")
-    if not at:
-        return None
-    if not model or not provider:
-        raise InvalidModel(f"{param} must name both sides of '@', as in gpt-4o@openai.", param=param)
-    if provider in known_providers:
-        return Selector(text, model, provider)
-    if ROUTER.fullmatch(model) or METRIC.fullmatch(provider):
-        raise InvalidModel(
-            f"{param}: choosing by metric is not offered; name a provider after '@'.", param=param
+def _parse(piece: Piece, source: Source) -> Selector:
+    layout = outline(piece, source)
+    if ARROW in piece.text:
+        return parse_chain(piece, layout, source, _read_leaf)
+    if not layout.has_brackets and not layout.operators:
+        return _read_leaf(piece, source)
+    if FAILOVER in layout.kinds and owns_bars(piece.text):
+        if layout.kinds == FAILOVER and not layout.has_brackets:
+            return parse_leaf(piece, source)
+        raise source.fault(
+            UNSUPPORTED_CONSTRUCT,
+            "A list of criteria (m@cost|itl<20) stands alone, without brackets and other operators.",
+            piece,
         )
-    if provider == "custom" or provider.startswith("custom-") or provider == "external":
-        raise InvalidModel(
-            f"{param}: endpoints '@{provider}' are not offered; connect a provider and use its name.",
-            param=param,
-        )
-    return None
+    return parse_composite(piece, layout, source, _read_leaf)
 
 
-def _split_prefix(text: str, known_providers: Container[str], param: str) -> Selector | None:
-    """`provider/model` or `provider:model`, if what comes first is a provider."""
-    for separator in "/:":
-        provider, found, model = text.partition(separator)
-        if not found:
-            continue
-        if provider in known_providers:
-            if not model:
-                raise InvalidModel(f"{param} must name a model after '{provider}{separator}'.", param=param)
-            return Selector(text, model, provider)
-        instance = INSTANCE.fullmatch(provider) if separator == ":" else None
-        if instance and instance[1] in known_providers:
-            raise InvalidModel(f"{param}: numbered instances of a provider are not offered.", param=param)
-    return None
+def _read_leaf(piece: Piece, source: Source) -> Leaf:
+    body, options = split_options(piece, source)
+    if body.text not in source.vocabulary.aliases:
+        return with_options(parse_body(body, source), options)
+    meant = _alias(body.text, source)
+    if isinstance(meant, Named | Automatic | ByMetric):
+        return with_options(meant, options)
+    raise source.fault(
+        UNSUPPORTED_CONSTRUCT,
+        f"The alias {shown(body.text)} stands for several models, so it is used on its own.",
+        piece,
+    )
+
+
+def _alias(name: str, source: Source) -> Selector:
+    """What an alias stands for; in it no alias means anything, so that none leads to itself."""
+    meant = source.vocabulary.aliases[name].strip()
+    source.note(f"{shown(name)} is an alias of this organization and stands for {shown(meant)}.")
+    within = Source(meant, replace(source.vocabulary, aliases={}), source.param, source.notes)
+    return _parse(Piece(meant), within)

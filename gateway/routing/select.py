@@ -1,281 +1,276 @@
-"""The choice of targets: the selector, then `fallbacks`, then other providers of a bare model.
+"""The choice of targets: the selector, then `fallbacks`, then other providers of a model left open.
 
-What exists and how it is reached comes from a Catalogue, what a key may use from its policy. The
-order is the order of attempts; whether the next is tried is decided by the one who calls them.
+The order is the order of attempts; whether the next is tried is decided by the one who calls them.
+What exists and how it is reached comes from a Catalogue, what a key may use from its policy.
 """
 
-from collections.abc import Container, Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gateway.errors import (
-    ContextLengthExceeded,
-    CustomKeyNotFound,
     GatewayError,
+    InvalidModel,
     ModelBlocked,
-    ModelNotFound,
-    NoPrice,
+    NoBranchLeft,
+    NotFound,
     ProviderBlocked,
-    UnsupportedParameter,
 )
-from gateway.routing.grammar import Selector, parse_selector
-from gateway.routing.target import Connection, Offer, Target
+from gateway.routing.branches import Step, plan
+from gateway.routing.found import Figures, Found
+from gateway.routing.grammar import Parsed, parse_selector
+from gateway.routing.offers import find
+from gateway.routing.reach import targets_of, with_options
+from gateway.routing.target import Offer, Target
+from gateway.routing.thinking import with_thought
+from gateway.routing.tree import Automatic, ByMetric, Leaf, Named, Race, Weighted
+from gateway.routing.views import Catalogue, Conditions, PolicyView
 from gateway.wire.chat_request import ChatRequest
 
-TARGETS_LIMIT = 5
-SHOWN_MODEL_CHARACTERS = 200
-# No text packs more bytes into a token than this, so a longer prompt cannot fit.
-BYTES_PER_TOKEN_AT_MOST = 16
-
-DEMANDS = {
-    "json_mode": ("response_format", "JSON mode"),
-    "json_schema": ("response_format", "JSON schemas"),
-    "web_search": ("web_search", "web search"),
-    "vision": ("messages", "images"),
-    "audio": ("messages", "audio"),
-}
+REGION_ARROW = "->"
 
 
-class Catalogue(Protocol):
-    """What can be reached by one key."""
+class Considered(Struct, frozen=True, eq=False):
+    """A leaf that was looked at, and the offer it led to. `refusal` None: it is among the targets."""
 
-    @property
-    def known_providers(self) -> Container[str]: ...
-
-    def connections_for(self, provider: str) -> Sequence[Connection]: ...
-
-    def listing(self, provider: str, model: str) -> Offer | None: ...
-
-    def providers_of(self, model: str) -> Sequence[Offer]: ...
-
-    def in_region(self, offer: Offer, region: str) -> Offer: ...
+    leaf: Leaf
+    offer: Offer | None
+    refusal: GatewayError | None = None
+    figures: Figures = field(default_factory=dict)
 
 
-class PolicyView(Protocol):
-    """What a key may use, and whose credentials its project prefers."""
+class Choice(Struct, frozen=True, eq=False):
+    """Targets in the order of attempts, never none, and how it came to them."""
+
+    targets: tuple[Target, ...]
+    parsed: Parsed
+    wants_session: bool = False
+    """Whether the selector depends on what the request's session did before."""
+    considered: tuple[Considered, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
-    def allowed_models(self) -> Sequence[str] | None: ...
+    def requested_provider(self) -> str | None:
+        selector = self.parsed.selector
+        return selector.provider if isinstance(selector, Named) else None
 
-    @property
-    def project_mode(self) -> str: ...
 
+class _Try(Struct, frozen=True):
+    """A step with its offers. `takes_one`: the first offer that can serve is enough."""
 
-class _Candidate(Struct, frozen=True):
-    offer: Offer
-    is_alternative: bool
+    step: Step
+    offers: Sequence[Offer]
+    request: ChatRequest
+    takes_one: bool = True
+    is_alternative: bool = False
 
 
 def choose_targets(
-    request: ChatRequest, *, catalogue: Catalogue, policy: PolicyView, limit: int = TARGETS_LIMIT
-) -> tuple[Target, ...]:
-    """Everything that may answer this request, in the order of attempts; never empty.
+    request: ChatRequest, *, catalogue: Catalogue, policy: PolicyView, conditions: Conditions
+) -> Choice:
+    """Everything that may answer this request, and then its followers, in the order of attempts.
 
     A model that does not exist or may not be used is an error at once. What can merely not serve
     this request gives way to what comes after it; if nothing is left, the first reason is raised.
     """
-    candidates = _candidates(request, catalogue, policy.allowed_models)
-    targets: list[Target] = []
-    reasons: list[GatewayError] = []
-    for candidate in candidates:
+    if not request.followers:
+        return _Chooser(request, catalogue, policy, conditions).choice()
+    return _choice_of_list(request, catalogue, policy, conditions)
+
+
+def _choice_of_list(
+    request: ChatRequest, catalogue: Catalogue, policy: PolicyView, conditions: Conditions
+) -> Choice:
+    """Requests that are tried one after the other; one that nothing can serve is passed over."""
+    choices, reasons = [], []
+    for each in (request, *request.followers):
         try:
-            targets.extend(_targets_of(candidate, request, catalogue, policy))
-        except GatewayError as reason:
+            choice = _Chooser(each, catalogue, policy, conditions).choice()
+        except (NotFound, ModelBlocked, ProviderBlocked, NoBranchLeft) as reason:
             reasons.append(reason)
-        if len(targets) >= limit:
-            break
-    if not targets:
-        raise reasons[0]
-    return tuple(targets[:limit])
-
-
-def is_allowed(provider: str, model: str, allowed_models: Sequence[str] | None) -> bool:
-    """Whether a pattern allows this: `model`, `provider/model`, `provider/*`, `model@provider` or `*`."""
-    if allowed_models is None:
-        return True
-    wanted = {model, f"{provider}/{model}", f"{provider}/*", f"{model}@{provider}", "*"}
-    return any(pattern in wanted for pattern in allowed_models)
-
-
-def _candidates(
-    request: ChatRequest, catalogue: Catalogue, allowed_models: Sequence[str] | None
-) -> Iterator[_Candidate]:
-    """Offers in order, each once. What the client named first must exist and be allowed."""
-    providers = catalogue.known_providers
-    wanted = parse_selector(request.model, known_providers=providers)
-    fallbacks = [
-        parse_selector(text, known_providers=providers, param=f"fallbacks[{index}]")
-        for index, text in enumerate(request.fallbacks)
-    ]
-    primary = _allowed(_offers(wanted, catalogue, param="model"), wanted, allowed_models)
-    candidates = [
-        _Candidate(primary[0], is_alternative=False),
-        *_explicit(fallbacks, catalogue, allowed_models),
-        *(_Candidate(offer, is_alternative=True) for offer in primary[1:]),
-    ]
-    seen: set[tuple[str, str]] = set()
-    for candidate in candidates:
-        key = (candidate.offer.provider, candidate.offer.model)
-        if key not in seen:
-            seen.add(key)
-            yield candidate
-
-
-def _explicit(
-    fallbacks: Iterable[Selector], catalogue: Catalogue, allowed_models: Sequence[str] | None
-) -> Iterator[_Candidate]:
-    """Fallbacks that exist and are allowed; the others cannot be fallen back to."""
-    for index, selector in enumerate(fallbacks):
-        try:
-            offers = _allowed(
-                _offers(selector, catalogue, param=f"fallbacks[{index}]"), selector, allowed_models
-            )
-        except (ModelNotFound, ModelBlocked, ProviderBlocked):
             continue
-        yield _Candidate(offers[0], is_alternative=False)
+        if isinstance(choice.parsed.selector, Race):
+            raise InvalidModel("A race (a!b) cannot be an element of a list of requests.", param="model")
+        targets = tuple(replace(target, request=target.request or each) for target in choice.targets)
+        choices.append(replace(choice, targets=targets))
+    if not choices:
+        raise reasons[0]
+    return replace(
+        choices[0],
+        targets=tuple(target for choice in choices for target in choice.targets),
+        considered=tuple(one for choice in choices for one in choice.considered),
+        notes=tuple(dict.fromkeys(note for choice in choices for note in choice.notes)),
+    )
 
 
-def _offers(selector: Selector, catalogue: Catalogue, *, param: str) -> list[Offer]:
-    """What the selector means: the pinned offer, or all offers of a bare model, cheapest first."""
-    if selector.provider is not None:
-        pinned = catalogue.listing(selector.provider, selector.model)
-        if pinned is not None:
-            return [pinned]
-    offers = sorted(catalogue.providers_of(selector.text), key=_expense)
-    if not offers:
-        place = f" at {selector.provider}" if selector.provider else ""
-        raise ModelNotFound(
-            f"There is no model {selector.model[:SHOWN_MODEL_CHARACTERS]!r}{place}. "
-            "GET /v1/models lists what there is.",
+class _Chooser:
+    """Collects the targets of one request."""
+
+    def __init__(
+        self, request: ChatRequest, catalogue: Catalogue, policy: PolicyView, conditions: Conditions
+    ) -> None:
+        self._request = request
+        self._catalogue = catalogue
+        self._policy = policy
+        self._conditions = conditions
+        self._targets: list[Target] = []
+        self._reasons: list[GatewayError] = []
+        self._considered: list[Considered] = []
+        self._notes: list[str] = []
+        self._seen: set[tuple[str, str, object, str]] = set()
+
+    def choice(self) -> Choice:
+        request = self._request
+        parsed = self._catalogue.parsed(request.model)
+        tries = list(self._tries(parsed))
+        regions = request.region.split(REGION_ARROW) if request.region else ("",)
+        for region in regions:
+            for each in tries:
+                if len(self._targets) >= self._conditions.limit:
+                    break
+                self._add(each, region.strip())
+        if not self._targets:
+            raise self._reasons[0]
+        selector = parsed.selector
+        return Choice(
+            tuple(_without_lonely_legs(self._targets[: self._conditions.limit])),
+            parsed,
+            bool(request.session_id) and isinstance(selector, Weighted) and selector.has_session_rule,
+            tuple(self._considered),
+            (*parsed.notes, *dict.fromkeys(self._notes)),
+        )
+
+    def _tries(self, parsed: Parsed) -> Iterator[_Try]:
+        """What the client asked for, its fallbacks, and then what else a leaf that left it open allows."""
+        selector = parsed.selector
+        if isinstance(selector, Named | Automatic | ByMetric):
+            found, request = self._found(selector)
+            step = Step(selector)
+            yield _Try(step, found.offers[:1], request, takes_one=False)
+            yield from self._fallbacks()
+            yield _Try(step, found.offers[1:], request, takes_one=False, is_alternative=True)
+            return
+        yield from self._branches(parsed)
+        yield from self._fallbacks()
+
+    def _branches(self, parsed: Parsed) -> Iterator[_Try]:
+        conditions = self._conditions
+        try:
+            planned = plan(parsed.selector, self._request, luck=conditions.luck, session=conditions.session)
+        except NoBranchLeft as none_left:
+            self._reasons.append(none_left)
+            return
+        self._notes += planned.notes
+        for leaf, reason in planned.left_out:
+            self._consider(leaf, None, reason)
+        for step in planned.steps:
+            try:
+                found, request = self._found(step.leaf)
+            except GatewayError as refusal:
+                # A name that means nothing is a typo, and nobody falls back over a typo in silence.
+                if isinstance(refusal, NotFound) and isinstance(step.leaf, Named):
+                    raise
+                self._reasons.append(refusal)
+                self._consider(step.leaf, None, refusal)
+                continue
+            yield _Try(step, found.offers, request)
+
+    def _fallbacks(self) -> Iterator[_Try]:
+        """Fallbacks that exist and are allowed; the others cannot be fallen back to."""
+        own = self._request.fallbacks
+        vocabulary = self._catalogue.vocabulary
+        for index, text in enumerate(own or self._policy.default_fallbacks):
+            param = f"fallbacks[{index}]"
+            leaf = parse_selector(text, vocabulary=vocabulary, param=param).selector
+            if not isinstance(leaf, Named | Automatic | ByMetric):
+                raise InvalidModel(f"{param} must name one model, without operators.", param=param)
+            try:
+                found, request = self._found(leaf, param=param)
+            except (NotFound, ModelBlocked, ProviderBlocked) as reason:
+                self._consider(leaf, None, reason)
+                continue
+            yield _Try(Step(leaf), found.offers[:1], request, takes_one=False)
+
+    def _found(self, leaf: Leaf, *, param: str = "model") -> tuple[Found, ChatRequest]:
+        request = with_options(self._request, leaf.options)
+        found = find(
+            leaf,
+            request,
+            catalogue=self._catalogue,
+            policy=self._policy,
+            conditions=self._conditions,
             param=param,
         )
-    return offers
+        self._notes += found.notes
+        if self._conditions.is_explained:
+            for offer, reason in found.refused:
+                self._consider(leaf, offer, reason, found)
+        return found, request
 
+    def _add(self, each: _Try, region: str) -> None:
+        """The targets of the first offer that can serve, or of every one."""
+        step = each.step
+        for offer in each.offers:
+            key = (offer.provider, offer.model, step.leaf.options, region)
+            if key in self._seen:
+                continue
+            self._seen.add(key)
+            try:
+                targets = self._targets_of(offer, each, region)
+            except GatewayError as reason:
+                self._reasons.append(reason)
+                self._consider(step.leaf, offer, reason)
+                continue
+            self._targets += targets
+            self._consider(step.leaf, offer, None)
+            if each.takes_one or len(self._targets) >= self._conditions.limit:
+                return
 
-def _expense(offer: Offer) -> tuple[int, str]:
-    """Three prompt tokens to one of output, as prompts are longer; models without a price come last."""
-    price = offer.price
-    if price is None or price.input is None or price.output is None:
-        return 2**63, offer.provider
-    return 3 * price.input + price.output, offer.provider
-
-
-def _allowed(offers: list[Offer], selector: Selector, allowed_models: Sequence[str] | None) -> list[Offer]:
-    allowed = [offer for offer in offers if is_allowed(offer.provider, offer.model, allowed_models)]
-    if allowed:
-        return allowed
-    model = offers[0].model
-    is_known_elsewhere = any(
-        pattern == model or pattern.endswith(f"/{model}") or pattern.startswith(f"{model}@")
-        for pattern in allowed_models or ()
-    )
-    if is_known_elsewhere:
-        raise ProviderBlocked(
-            f"This key may use {model[:SHOWN_MODEL_CHARACTERS]!r}, but not at {offers[0].provider}.",
-            param="model",
+    def _targets_of(self, offer: Offer, each: _Try, region: str) -> list[Target]:
+        step, leaf = each.step, each.step.leaf
+        request = with_thought(each.request, self._thought) if step.hears_thought else each.request
+        place = leaf if isinstance(leaf, Named) and (leaf.region or leaf.instance) else None
+        targets = targets_of(
+            offer,
+            request,
+            catalogue=self._catalogue,
+            policy=self._policy,
+            place=place,
+            region=region,
+            is_alternative=each.is_alternative,
         )
-    raise ModelBlocked(
-        f"This key may not use the model {selector.text[:SHOWN_MODEL_CHARACTERS]!r}.", param="model"
-    )
+        if request is self._request and not step.race and not step.is_thinker:
+            return targets
+        own = request if request is not self._request else None
+        return [
+            replace(
+                target,
+                request=own,
+                is_thinker=step.is_thinker,
+                is_race_leg=bool(step.race),
+                handicap_seconds=step.handicap_seconds,
+                ttft_timeout_seconds=step.ttft_timeout_seconds,
+            )
+            for target in (targets[:1] if step.race else targets)
+        ]
+
+    @property
+    def _thought(self) -> str:
+        session = self._conditions.session
+        return session.thought if session else ""
+
+    def _consider(
+        self, leaf: Leaf, offer: Offer | None, refusal: GatewayError | None, found: Found | None = None
+    ) -> None:
+        """Note it for who wants the choice explained; nobody else pays for that."""
+        if self._conditions.is_explained:
+            figures = found.figures.get((offer.provider, offer.model), {}) if found and offer else {}
+            self._considered.append(Considered(leaf, offer, refusal, figures))
 
 
-def _targets_of(
-    candidate: _Candidate, request: ChatRequest, catalogue: Catalogue, policy: PolicyView
-) -> list[Target]:
-    offer = candidate.offer
-    _check_abilities(offer, request)
-    _check_window(offer, request)
-    connections = _connections(offer, request, catalogue, policy)
-    return [
-        _target(candidate, _offer_there(offer, connection, catalogue), connection)
-        for connection in connections
-    ]
-
-
-def _offer_there(offer: Offer, connection: Connection, catalogue: Catalogue) -> Offer:
-    return catalogue.in_region(offer, connection.region) if connection.region else offer
-
-
-def _target(candidate: _Candidate, offer: Offer, connection: Connection) -> Target:
-    if offer.price is None:
-        raise _no_price(offer)
-    return Target(
-        provider=offer.provider,
-        kind=connection.kind,
-        model=offer.model,
-        upstream_name=offer.upstream_name,
-        base_url=connection.base_url,
-        credential=connection.credential,
-        is_own_credential=connection.is_own,
-        is_guarded=connection.is_guarded,
-        price=offer.price,
-        terms=offer.terms,
-        connection_id=connection.id,
-        context_window_tokens=offer.context_window_tokens,
-        max_output_tokens=offer.max_output_tokens,
-        capabilities=offer.capabilities,
-        unsupported_params=offer.unsupported_params,
-        is_alternative=candidate.is_alternative,
-    )
-
-
-def _no_price(offer: Offer) -> NoPrice:
-    return NoPrice(
-        f"The model {offer.provider}/{offer.model} has no price, so it cannot be used here.", param="model"
-    )
-
-
-def _check_abilities(offer: Offer, request: ChatRequest) -> None:
-    """Demands that cannot be dropped without changing what was asked (CONTRACT 3.6 #18)."""
-    if offer.capabilities is None:
-        return
-    for capability in sorted(request.required_capabilities - offer.capabilities):
-        if capability == "json_mode" and "json_schema" in offer.capabilities:
-            continue
-        param, name = DEMANDS[capability]
-        raise UnsupportedParameter(
-            f"The model {offer.provider}/{offer.model} does not support {name}.", param=param
-        )
-
-
-def _check_window(offer: Offer, request: ChatRequest) -> None:
-    """Refuses what certainly does not fit; the provider knows the rest."""
-    window = offer.context_window_tokens
-    if window is None:
-        return
-    exact = request.request_context_tokens
-    measured = exact if exact is not None else request.prompt_bytes // BYTES_PER_TOKEN_AT_MOST
-    if measured > window:
-        raise ContextLengthExceeded(
-            f"The prompt has at least {measured} tokens, and {offer.provider}/{offer.model} takes {window}.",
-            param="messages",
-            details={"model": f"{offer.provider}/{offer.model}", "limit": window, "measured": measured},
-        )
-
-
-def _connections(
-    offer: Offer, request: ChatRequest, catalogue: Catalogue, policy: PolicyView
-) -> Sequence[Connection]:
-    """Whose credential is used (CONTRACT 3.6 #30): the request's word, else the project's mode."""
-    connections = catalogue.connections_for(offer.provider)
-    own = [connection for connection in connections if connection.is_own]
-    platform = [connection for connection in connections if not connection.is_own]
-    must_be_own = request.use_custom_keys is True or (
-        request.use_custom_keys is None and policy.project_mode == "api-keys"
-    )
-    may_be_own = request.use_custom_keys is not False and policy.project_mode != "credits"
-    if must_be_own:
-        if not own:
-            raise CustomKeyNotFound(param="use_custom_keys")
-        return own
-    chosen = own if own and may_be_own else platform
-    if offer.is_for_own_keys_alone and chosen is platform:
-        raise _no_price(offer)
-    if not chosen:
-        raise ModelNotFound(
-            f"The model {offer.provider}/{offer.model} cannot be reached: its provider is not connected "
-            f"here, or not for a project of mode {policy.project_mode!r}.",
-            param="model",
-        )
-    return chosen
+def _without_lonely_legs(targets: list[Target]) -> list[Target]:
+    """A race of one is none."""
+    if sum(target.is_race_leg for target in targets) != 1:
+        return targets
+    return [replace(target, is_race_leg=False) if target.is_race_leg else target for target in targets]

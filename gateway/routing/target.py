@@ -71,6 +71,12 @@ class Target(Struct, frozen=True, kw_only=True):
     """The leg with the largest starts at once, any other one after the difference to its own."""
     ttft_timeout_seconds: float = 0.0
     """A leg without output by then is given up; 0: it may take its time."""
+    is_thinker: bool = False
+    """Whether what it says is kept for its session's later requests."""
+    region: str = ""
+    """Where it is called, if its provider is connected by region."""
+    request: ChatRequest | None = None
+    """What it is asked, if that is not the request as it came in."""
 
     def __repr__(self) -> str:
         return f"Target({self.provider}/{self.model})"

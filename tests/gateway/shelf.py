@@ -1,13 +1,17 @@
 """A catalogue of what a test puts on it, and the choice from it."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 from uuid import UUID
 
 from billing.pricing import Price
+from gateway.routing.grammar import Parsed, parse_selector
 from gateway.routing.select import choose_targets
+from gateway.routing.source import Vocabulary
 from gateway.routing.target import Connection, Offer, Target
+from gateway.routing.views import Conditions
 from gateway.wire.chat import parse_chat_request
 from gateway.wire.chat_request import ChatRequest
 from tests.gateway.chat_bodies import body
@@ -49,30 +53,41 @@ def offer(provider: str, model: str, input_pico: int = 1000, **fields: Any) -> O
 class Shelf:
     """A catalogue of what a test puts on it."""
 
-    offers: list[Offer]
+    shelved: list[Offer]
     connections: list[Connection] = field(default_factory=list)
 
+    aliases: dict[str, str] = field(default_factory=dict)
+
     @property
-    def known_providers(self) -> Container[str]:
-        return {offer.provider for offer in self.offers} | {one.provider for one in self.connections}
+    def vocabulary(self) -> Vocabulary:
+        providers = {offer.provider for offer in self.shelved} | {one.provider for one in self.connections}
+        regions = {one.region for one in self.connections if one.region}
+        return Vocabulary(providers=providers, regions=regions, aliases=self.aliases)
+
+    def parsed(self, text: str) -> Parsed:
+        return parse_selector(text, vocabulary=self.vocabulary)
+
+    def offers(self) -> list[Offer]:
+        return [offer for offer in self.shelved if self.connections_for(offer.provider)]
 
     def connections_for(self, provider: str) -> Sequence[Connection]:
         return [one for one in self.connections if one.provider == provider]
 
     def listing(self, provider: str, model: str) -> Offer | None:
-        return next((o for o in self.offers if (o.provider, o.model) == (provider, model)), None)
+        return next((o for o in self.shelved if (o.provider, o.model) == (provider, model)), None)
 
     def providers_of(self, model: str) -> Sequence[Offer]:
-        return [offer for offer in self.offers if offer.model == model]
+        return [offer for offer in self.shelved if offer.model == model]
 
     def in_region(self, offer: Offer, region: str) -> Offer:
-        return next((o for o in self.offers if o.upstream_name == f"{offer.upstream_name}-{region}"), offer)
+        return next((o for o in self.shelved if o.upstream_name == f"{offer.upstream_name}-{region}"), offer)
 
 
 @dataclass
 class Key:
     allowed_models: Sequence[str] | None = None
     project_mode: str = "hybrid"
+    default_fallbacks: Sequence[str] = ()
 
 
 SHELF = Shelf(
@@ -98,7 +113,8 @@ def request(model: str, **fields: Any) -> ChatRequest:
 def chosen(
     asked: ChatRequest, *, shelf: Shelf = SHELF, key: Key | None = None, limit: int = 5
 ) -> tuple[Target, ...]:
-    return choose_targets(asked, catalogue=shelf, policy=key or Key(), limit=limit)
+    conditions = Conditions(limit=limit, luck=Random(7))
+    return choose_targets(asked, catalogue=shelf, policy=key or Key(), conditions=conditions).targets
 
 
 def names(targets: Sequence[Target]) -> list[str]:

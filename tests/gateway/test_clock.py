@@ -98,9 +98,7 @@ async def test_a_key_ends_by_redis_clock_on_a_machine_that_is_off() -> None:
     ends = replace(policy(), expires_at=datetime.now(UTC) + HOUR)
     policies._policies[hmac_of(secret, settings().key_pepper)] = ends
     off_by = [HOUR - MINUTE, HOUR + MINUTE]
-    callers = Callers(
-        policies, key_pepper=settings().key_pepper, clock=lambda: datetime.now(UTC) + off_by[0]
-    )
+    callers = Callers(policies, key_pepper=settings().key_pepper, clock=lambda: datetime.now(UTC) + off_by[0])
 
     assert await callers.identify(headers) is ends
     del off_by[0]
@@ -110,7 +108,7 @@ async def test_a_key_ends_by_redis_clock_on_a_machine_that_is_off() -> None:
 
 async def test_prices_are_those_of_the_day_by_redis_clock() -> None:
     days = [datetime(2026, 11, 27, 12, tzinfo=UTC), datetime(2000, 1, 1, 12, tzinfo=UTC)]
-    router = Router(load_price_book(), PolicyStore(settings()), attempts_limit=1, clock=lambda: days[0])
+    router = Router(load_price_book(), PolicyStore(settings()), targets_limit=1, clock=lambda: days[0])
     who = policy()
 
     today = router.catalogue(who).listing("openai", "gpt-4o")

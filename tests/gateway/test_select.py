@@ -14,7 +14,7 @@ from gateway.errors import (
     ProviderBlocked,
     UnsupportedParameter,
 )
-from gateway.routing.select import is_allowed
+from gateway.routing.permission import is_allowed
 from gateway.routing.target import Target
 from gateway.wire.chat import parse_chat_request
 from tests.gateway.chat_bodies import said
