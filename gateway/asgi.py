@@ -19,12 +19,13 @@ from gateway.management_paths import is_management
 from gateway.operations import Liveness, Metrics, Readiness
 from gateway.plane import Plane
 from gateway.settings import GatewaySettings
+from gateway.wire.dialect import DIALECTS
 
 logger = logging.getLogger(__name__)
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-MOUNTS = ("/v0", "/v1", "/api/v1", "/openai/v1")
+MOUNTS = tuple(DIALECTS)
 MODEL_LISTS = {"/v1/models": "/v1", "/openai/v1/models": "/openai/v1", "/api/v1/models": "/api/v1"}
 CHAT_MODEL_LISTS = {"/api/v1/chat/models": "/api/v1", "/v1/chat/models": "/v1"}
 UNIFY_LISTS: dict[str, type[HttpConsumer]] = {
@@ -42,7 +43,7 @@ OPERATIONS: dict[str, type[HttpConsumer]] = {
 }
 MODEL_ID = "/{id}"
 UNIFY_MODELS = "/v0/models"
-OWN_PREFIXES = ("/v0/", "/v1/", "/api/v1/", "/openai/v1/")
+OWN_PREFIXES = tuple(f"{mount}/" for mount in MOUNTS)
 
 
 class GatewayApplication:

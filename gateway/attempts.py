@@ -17,6 +17,7 @@ from gateway.routing.target import Target
 from gateway.settings import GatewaySettings
 from gateway.trace import ABANDONED, Trace
 from gateway.upstream import Outbound, UpstreamStream, read_answer, read_failure
+from gateway.wire.raw import RawExchange
 from gateway.wire.shapes import Attempt, ChatAnswer
 
 Answering = ChatAnswer | UpstreamStream
@@ -91,15 +92,22 @@ class Attempts:
         provider = provider_for(target.kind)
         call = provider.build_request(request, target, extra_headers=extra_headers)
         trace.dropped_params = call.dropped_params
+        if request.wants_raw:
+            limit_bytes = self._settings.upstream_event_limit_bytes
+            trace.raw = RawExchange(call.body, secret=target.credential, limit_bytes=limit_bytes)
         response = await self._outbound.send(call, target=target)
         if not 200 <= response.status_code < 300:
             raise await read_failure(response, provider, name=target.provider)
         if request.is_stream:
-            return await self._stream(response, provider, target)
+            return await self._stream(response, provider, target, trace.raw)
         limit_bytes = self._settings.upstream_answer_limit_bytes
-        return await read_answer(response, provider, limit_bytes=limit_bytes, name=target.provider)
+        return await read_answer(
+            response, provider, limit_bytes=limit_bytes, name=target.provider, raw=trace.raw
+        )
 
-    async def _stream(self, response: httpx.Response, provider: Provider, target: Target) -> UpstreamStream:
+    async def _stream(
+        self, response: httpx.Response, provider: Provider, target: Target, raw: RawExchange | None
+    ) -> UpstreamStream:
         limit_bytes = self._settings.upstream_event_limit_bytes
         stream = UpstreamStream(
             response,
@@ -107,6 +115,7 @@ class Attempts:
             name=target.provider,
             event_limit_bytes=limit_bytes,
             pressure=self._outbound.pressure,
+            raw=raw,
         )
         try:
             await stream.wait_for_first()

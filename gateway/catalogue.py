@@ -16,6 +16,7 @@ from billing.price_book import ModelListing, PriceBook
 from billing.price_list import PriceList, ceiling_price
 from billing.pricing import Price
 from billing.terms import Terms
+from gateway.errors import CustomKeyNotFound
 from gateway.policy import Ceiling, Reach
 from gateway.routing.grammar import Parsed, parse_selector
 from gateway.routing.source import Vocabulary
@@ -82,6 +83,28 @@ class Catalogue:
         """Wherever a connection is."""
         connected = {connection.region for ways in self._connections.values() for connection in ways}
         return frozenset(connected - {""})
+
+    def with_key(self, wanted: str) -> "Catalogue":
+        """What can be reached by one of the organization's own keys alone, named by its id or provider.
+
+        Raises CustomKeyNotFound if there is no such key.
+        """
+        chosen = tuple(
+            connection
+            for connection in self._own.connections
+            if wanted in (connection.provider, str(connection.id))
+        )
+        if not chosen:
+            raise CustomKeyNotFound(param="x-bf-api-key")
+        return Catalogue(
+            self._book,
+            own=Reach(chosen, self._own.offers),
+            operator=Reach((), self._operator.offers),
+            today=self._today,
+            prices=self._prices or NOTHING_STATED,
+            unpriced=self._unpriced,
+            aliases=self.vocabulary.aliases,
+        )
 
     def connections_for(self, provider: str) -> Sequence[Connection]:
         """How this provider can be reached, the organization's own way first."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, cast
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
+from gateway.answer_headers import timing_headers
 from gateway.errors import (
     GatewayError,
     InvalidValue,
@@ -26,7 +27,7 @@ from gateway.idempotency_errors import malformed_key
 from gateway.management_paths import NO_WEB_PROCESS
 from gateway.plane import Plane
 from gateway.trace import Trace
-from gateway.wire.dialect import DIALECTS, Dialect
+from gateway.wire.dialect import DIALECTS, Dialect, dialect_of
 from gateway.wire.failure import render_failure
 from gateway.wire.labels import source_of, special_of
 
@@ -208,7 +209,7 @@ class ChatCompletionConsumer(HttpConsumer):
         )
         headers = [(name.encode(), value.encode()) for name, value in failure.headers.items()]
         length = str(len(failure.body)).encode()
-        headers += [(b"content-length", length), (b"connection", b"close")]
+        headers += [*timing_headers(trace), (b"content-length", length), (b"connection", b"close")]
         await self.send_headers(status=failure.status, headers=headers)
         await self.send_body(failure.body, more_body=True)
 
@@ -248,6 +249,7 @@ class NotFoundConsumer(ChatCompletionConsumer):
         self._is_management = is_management
 
     async def handle(self, body: bytes) -> None:
+        self._dialect = dialect_of(self.scope["path"])
         call = f"{self.scope['method']} {self.scope['path'][:200]}"
         if self._is_known_path:
             await self.refuse(MethodNotAllowed(f"There is no {call}; this path has another method."))

@@ -4,14 +4,18 @@ Answers, streams, failures and their headers. Which bytes they are is `gateway.w
 """
 
 import asyncio
-import math
 import time
 from contextlib import suppress
-from operator import itemgetter
 
+from gateway.answer_headers import (
+    EVENT_ID_HEADER,
+    identity_headers,
+    limit_headers,
+    standing_of,
+    timing_headers,
+)
 from gateway.errors import GatewayError
 from gateway.exchange import HeaderPairs, Incoming, Reply
-from gateway.limits import Standing
 from gateway.running import Running
 from gateway.trace import Trace
 from gateway.wire.answer import render_answer
@@ -20,19 +24,7 @@ from gateway.wire.shapes import ChatAnswer, Served
 from gateway.wire.stream import StreamRewriter
 
 COMPLETION_ID_PREFIX = "chatcmpl-"
-EVENT_ID_HEADER = b"x-farebox-event-id"
-CLAMPED_HEADER = b"x-farebox-budget-clamped"
 FAREWELL_SECONDS = 2.0
-REQUESTS, TOKENS = ":requests", ":tokens"
-LIMIT_HEADERS = {
-    REQUESTS: (
-        b"x-ratelimit-limit-requests",
-        b"x-ratelimit-remaining-requests",
-        b"x-ratelimit-reset-requests",
-    ),
-    TOKENS: (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens"),
-}
-_left = itemgetter("left")
 
 
 class Delivery:
@@ -58,8 +50,8 @@ class Delivery:
         headers = [
             *((name.encode(), value.encode()) for name, value in failure.headers.items()),
             (EVENT_ID_HEADER, trace.id_text.encode()),
-            *_timing_headers(trace),
-            *_limit_headers(trace.standing),
+            *timing_headers(trace),
+            *limit_headers(trace.standing or standing_of(error)),
         ]
         await self._send_whole(failure.status, headers, failure.body)
 
@@ -90,9 +82,9 @@ class Delivery:
         trace.note_head()
         headers = [
             (b"content-type", b"application/json"),
-            *_identity_headers(trace),
-            *_timing_headers(trace),
-            *_limit_headers(trace.standing),
+            *identity_headers(trace),
+            *timing_headers(trace),
+            *limit_headers(trace.standing),
         ]
         await self._send_whole(200, headers, body)
 
@@ -105,9 +97,9 @@ class Delivery:
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-cache"),
             (b"x-accel-buffering", b"no"),
-            *_identity_headers(trace),
-            *_timing_headers(trace),
-            *_limit_headers(trace.standing),
+            *identity_headers(trace),
+            *timing_headers(trace),
+            *limit_headers(trace.standing),
         ]
         self._rewriter = StreamRewriter(
             dialect=self._incoming.dialect,
@@ -156,45 +148,5 @@ def _served(trace: Trace) -> Served:
         upstream_name=target.upstream_name,
         dropped_params=trace.dropped_params,
         tags=tuple(trace.tags),
+        raw=trace.raw,
     )
-
-
-def _identity_headers(trace: Trace) -> list[tuple[bytes, bytes]]:
-    headers = [(b"x-request-id", trace.shown_id.encode()), (EVENT_ID_HEADER, trace.id_text.encode())]
-    if trace.clamped_tokens is not None:
-        headers.append((CLAMPED_HEADER, b"%d" % trace.clamped_tokens))
-    return headers
-
-
-def _timing_headers(trace: Trace) -> HeaderPairs:
-    return (
-        (b"openai-processing-ms", b"%d" % round(trace.now_ms)),
-        (b"x-farebox-overhead-ms", b"%.2f" % trace.overhead_ms),
-    )
-
-
-def _limit_headers(standing: Standing) -> list[tuple[bytes, bytes]]:
-    """The tightest request and token limits that bind this key, as OpenAI and the IETF draft name them."""
-    headers: list[tuple[bytes, bytes]] = []
-    for dimension, (limit_name, remaining_name, reset_name) in LIMIT_HEADERS.items():
-        limits = [limit for name, limit in standing.items() if name.endswith(dimension)]
-        if not limits:
-            continue
-        tightest = min(limits, key=_left) if len(limits) > 1 else limits[0]
-        limit, left = b"%d" % tightest["limit"], b"%d" % tightest["left"]
-        reset_ms = tightest["reset_ms"]
-        headers += (limit_name, limit), (remaining_name, left), (reset_name, _duration(reset_ms).encode())
-        if dimension == REQUESTS:
-            reset = b"%d" % math.ceil(reset_ms / 1000)
-            headers += (b"ratelimit-limit", limit), (b"ratelimit-remaining", left)
-            headers.append((b"ratelimit-reset", reset))
-    return headers
-
-
-def _duration(milliseconds: int) -> str:
-    """OpenAI's style: `12ms`, `1.5s`, `6m0s`."""
-    if milliseconds < 1000:
-        return f"{milliseconds}ms"
-    minutes, rest_ms = divmod(milliseconds, 60_000)
-    seconds = f"{rest_ms / 1000:.3f}".rstrip("0").rstrip(".")
-    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"

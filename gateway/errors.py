@@ -10,6 +10,7 @@ from typing import Any
 
 # Official SDKs wait this long at most before they try again by themselves.
 LONGEST_HONOURED_RETRY_SECONDS = 120.0
+UNTOLD_RETRY_SECONDS = 5
 
 RATE_UNITS = {
     "requests": "requests per minute",
@@ -238,6 +239,7 @@ class RateLimited(GatewayError):
             if retry_after_seconds is None
             else f"Try again in {retry_after_seconds:g} seconds."
         )
+        self.scope, self.dimension, self.limit, self.left = scope, dimension, limit, left
         super().__init__(
             f"Rate limit exceeded: the {scope} may use {limit} {RATE_UNITS.get(dimension, dimension)}, "
             f"and {left} are left. {advice}",
@@ -323,6 +325,12 @@ class UpstreamRateLimited(UpstreamError):
     """The provider's own limit is used up, and no other target is left."""
 
     status, type, code, should_retry = 429, "rate_limit_error", "upstream_rate_limited", True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Every 429 says when to come back; a provider that does not say has limits by the minute."""
+        untold = str(UNTOLD_RETRY_SECONDS)
+        return {"retry-after": untold, "retry-after-ms": f"{untold}000", **super().headers}
 
 
 class UpstreamTimeout(UpstreamError):

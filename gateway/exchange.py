@@ -11,6 +11,7 @@ from gateway.wire.chat import ParseLimits, parse_chat_request
 from gateway.wire.chat_request import ChatRequest
 from gateway.wire.dialect import Dialect
 from gateway.wire.labels import labelled
+from gateway.wire.wishes import wished
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
 
@@ -56,12 +57,13 @@ class Incoming(Struct, frozen=True):
         request = parse_chat_request(self.body, limits=limits)
         if not self.special:
             return request
-        return labelled(
+        request = labelled(
             request,
             self.special,
             pairs_limit=limits.metadata_pairs,
             characters_limit=limits.metadata_characters,
         )
+        return wished(request, self.special)
 
     @property
     def hops(self) -> int:

@@ -20,11 +20,12 @@ import orjson
 
 from accounts.vault import SealBroken, Vault
 from gateway.admission import hold_key
+from gateway.answer_headers import EVENT_ID_HEADER
 from gateway.bodies import REMEMBERED_DATA_KEYS
 from gateway.caller import Callers
 from gateway.claims import Claim
 from gateway.completion import Completions, known_error
-from gateway.delivery import EVENT_ID_HEADER, Delivery
+from gateway.delivery import Delivery
 from gateway.errors import GatewayError, TemporarilyUnavailable
 from gateway.exchange import HeaderPairs, Incoming, Reply
 from gateway.idempotency_errors import (

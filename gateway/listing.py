@@ -5,6 +5,7 @@ Small answers from memory, read by any OpenAI client (`/v1/models`), by Unify's 
 (`/v1/credits`). Their shapes are in `gateway.wire.models`, what may be asked in `gateway.listing_query`.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
@@ -47,6 +48,7 @@ class ListingConsumer(HttpConsumer):
         super().__init__(plane)
         self._dialect = DIALECTS[mount]
         self._request_id = new_request_id()
+        self._began = time.perf_counter()
 
     async def handle(self, body: bytes) -> None:
         try:
@@ -112,7 +114,8 @@ class ListingConsumer(HttpConsumer):
         return ModelEntry(model, self.plane.router.description(offers[0]), offers)
 
     async def _send_json(self, status: int, headers: HeaderPairs, body: bytes) -> None:
-        own = [(b"content-length", str(len(body)).encode())]
+        taken_ms = b"%d" % ((time.perf_counter() - self._began) * 1000)
+        own = [(b"content-length", b"%d" % len(body)), (b"openai-processing-ms", taken_ms)]
         if not any(name == b"content-type" for name, _ in headers):
             own.append((b"content-type", b"application/json"))
         await self.send_headers(status=status, headers=[*headers, *own])

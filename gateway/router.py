@@ -150,7 +150,10 @@ class Router:
         )
 
     def _choice(self, request: ChatRequest, policy: Policy, conditions: Conditions) -> Choice:
-        return choose_targets(request, catalogue=self.catalogue(policy), policy=policy, conditions=conditions)
+        catalogue = self.catalogue(policy)
+        if request.provider_key:
+            catalogue = catalogue.with_key(request.provider_key)
+        return choose_targets(request, catalogue=catalogue, policy=policy, conditions=conditions)
 
 
 def _unix_time(day: date) -> int:

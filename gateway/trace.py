@@ -23,6 +23,7 @@ from gateway.limits import Need, Standing
 from gateway.policy import Policy
 from gateway.routing.target import Target
 from gateway.wire.chat_request import ChatRequest
+from gateway.wire.raw import RawExchange
 from gateway.wire.shapes import Attempt, Reading
 
 EVENT_VERSION = 1
@@ -66,6 +67,7 @@ class Trace:
     finish_reason: str = ""
     claim: Claim | None = None
     clamped_tokens: int | None = None
+    raw: RawExchange | None = None
     _id_text: str = ""
     _known: tuple[ChatRequest, int | None, dict[str, Any]] | None = None
     _billed: tuple[TokenUsage, str | None, Target | None, Bill] | None = None

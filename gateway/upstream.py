@@ -18,6 +18,7 @@ from gateway.providers.base import Provider, UpstreamCall
 from gateway.routing.target import Target
 from gateway.sse import Event, EventParser
 from gateway.upstream_connection import UpstreamAnswer
+from gateway.wire.raw import RawExchange
 from gateway.wire.shapes import ChatAnswer, ChatChunk, Done
 from gateway.wire.text_run import EVENT_END, TextRun, run_of
 
@@ -25,6 +26,8 @@ FAILURE_BODY_LIMIT_BYTES = 65_536
 # The first event of a stream says who speaks, the second has some text.
 EVENTS_TO_LEARN_FROM = 2
 REMEMBERED_URLS = 4_096
+# What a provider may say before its first choice, such as what its filters found.
+SILENT_CHUNKS_LIMIT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +97,17 @@ async def read_body(response: httpx.Response, *, limit_bytes: int, provider: str
 
 
 async def read_answer(
-    response: httpx.Response, provider: Provider, *, limit_bytes: int, name: str
+    response: httpx.Response,
+    provider: Provider,
+    *,
+    limit_bytes: int,
+    name: str,
+    raw: RawExchange | None = None,
 ) -> ChatAnswer:
     """A buffered answer, read whole. Raises what the provider's file makes of it."""
     body = await read_body(response, limit_bytes=limit_bytes, provider=name)
+    if raw is not None:
+        raw.note_answer(body)
     return provider.read_answer(response.status_code, body)
 
 
@@ -119,12 +129,14 @@ class UpstreamStream:
         name: str,
         event_limit_bytes: int,
         pressure: Pressure | None = None,
+        raw: RawExchange | None = None,
     ) -> None:
         self._provider = provider
         self._name = name
         self._parser = EventParser(limit_bytes=event_limit_bytes)
         self._stream = _stream_of(response)
         self._pressure = pressure
+        self._raw = raw
         self._reads = aiter(self._stream)
         self._waiting: list[ChatChunk] = []
         self._run: TextRun | None = None
@@ -132,10 +144,22 @@ class UpstreamStream:
         """Whether the provider's end mark was seen."""
 
     async def wait_for_first(self) -> None:
-        """Await the first chunk, which the next read gives. Raises GatewayError if none can come."""
-        while not self._waiting and not self.has_ended:
+        """Await the first chunk that has a choice. Raises GatewayError if none can come."""
+        while not self._has_spoken and not self.has_ended:
             if not await self._read():
+                if self._waiting:
+                    break
                 raise InvalidProviderResponse(f"The provider {self._name} sent an empty stream.")
+        if not self._has_spoken:
+            raise InvalidProviderResponse(f"The provider {self._name} ended its stream without any choice.")
+
+    @property
+    def _has_spoken(self) -> bool:
+        """Whether a choice has come; who sends ever more without one is taken at their word."""
+        waiting = self._waiting
+        return len(waiting) > SILENT_CHUNKS_LIMIT or any(
+            chunk.plain is not None or chunk.choices for chunk in waiting
+        )
 
     async def chunks(self) -> AsyncIterator[list[ChatChunk]]:
         """Everything up to the end mark or the end of the connection.
@@ -199,12 +223,14 @@ class UpstreamStream:
         for event in events:
             if self.has_ended:
                 return
+            if self._raw is not None:
+                self._raw.note_event(event.data)
             chunk = self._provider.read_event(event)
             if isinstance(chunk, Done):
                 self.has_ended = True
             elif chunk is not None:
                 self._waiting.append(chunk)
-                if chunk.plain is not None:
+                if chunk.plain is not None and self._raw is None:
                     self._run = run_of(event.data, chunk)
 
 

@@ -19,24 +19,28 @@ from gateway.simulator.tokens import (
     word,
 )
 
+CUSTOM_INPUT_TOKENS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`call_names[token.call]` is the function a call token belongs to."""
+    """`call_names[token.call]` is the tool a call token belongs to, `call_kinds` of which kind it is."""
 
     tokens: tuple[Token, ...]
     call_names: tuple[str, ...]
     finish_reason: str
+    call_kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """As OpenAI counts: cached is part of prompt, reasoning is part of completion."""
+    """As OpenAI counts: cached is part of prompt, reasoning and sound are part of completion."""
 
     prompt: int
     cached: int
     completion: int
     reasoning: int
+    audio: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,14 @@ def compose_answer(request: ChatRequest, behaviour: Behaviour) -> Answer:
         cached=min(behaviour.cached_tokens, request.prompt_tokens),
         completion=len(choice.tokens) * request.choices,
         reasoning=reasoned * request.choices,
+        audio=_spoken_count(choice) * request.choices if request.wording.is_spoken else 0,
     )
     model = "another-model" if Mark.OTHER_MODEL in behaviour.marks else request.model
     return Answer(model=model, choices=(choice,) * request.choices, usage=usage)
+
+
+def _spoken_count(choice: Choice) -> int:
+    return sum(token.kind is Kind.TEXT for token in choice.tokens)
 
 
 def _reasoning_count(request: ChatRequest, behaviour: Behaviour) -> int:
@@ -90,13 +99,20 @@ def _chosen_tool(request: ChatRequest) -> Tool:
 
 def _spoken_tokens(request: ChatRequest, behaviour: Behaviour, called: tuple[Tool, ...]) -> tuple[Token, ...]:
     if called:
-        calls = (json_tokens(document_for(tool.parameters), Kind.CALL, i) for i, tool in enumerate(called))
+        calls = (_call_tokens(tool, i) for i, tool in enumerate(called))
         return tuple(token for tokens in calls for token in tokens)
     if request.json_schema is not None:
         return json_tokens(document_for(request.json_schema), Kind.TEXT)
     if behaviour.overrun_tokens is not None:
         return text_tokens(behaviour.overrun_tokens, _alphabet(behaviour))
     return _stop(text_tokens(behaviour.tokens, _alphabet(behaviour)), request.stops)
+
+
+def _call_tokens(tool: Tool, call: int) -> tuple[Token, ...]:
+    """Arguments that fit the schema, or two words for a tool that takes free text."""
+    if tool.kind == "function":
+        return json_tokens(document_for(tool.parameters), Kind.CALL, call)
+    return tuple(Token(Kind.CALL, token.text, call) for token in text_tokens(CUSTOM_INPUT_TOKENS))
 
 
 def _alphabet(behaviour: Behaviour) -> Callable[[int], str]:
@@ -126,4 +142,5 @@ def _cap(
     if cap is not None and len(tokens) > cap:
         tokens, finish_reason = tokens[:cap], "length"
     call_names = tuple(tool.name for tool in called)
-    return Choice(tokens, call_names, behaviour.finish_reason or finish_reason)
+    call_kinds = tuple(tool.kind for tool in called)
+    return Choice(tokens, call_names, behaviour.finish_reason or finish_reason, call_kinds)

@@ -52,6 +52,12 @@ class Mark(StrEnum):
     AFTER_CANCEL = "after cancel"
     DROP = "drop"
     BILL_AND_DROP = "bill and drop"
+    REFUSAL = "refusal"
+    CITATIONS = "citations"
+    IMAGE = "image"
+    REASONING_DETAILS = "reasoning details"
+    SILENT = "silent"
+    NOT_A_COMPLETION = "not a completion"
 
 
 class Break(StrEnum):
@@ -66,7 +72,7 @@ class Break(StrEnum):
     GARBAGE = "garbage"
 
 
-FAULTS = frozenset({Mark.HTML, Mark.EMPTY, Mark.DROP, Mark.BILL_AND_DROP})
+FAULTS = frozenset({Mark.HTML, Mark.EMPTY, Mark.DROP, Mark.BILL_AND_DROP, Mark.SILENT, Mark.NOT_A_COMPLETION})
 
 BEFORE_DONE = -1
 FROM_START = -2

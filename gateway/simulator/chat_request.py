@@ -15,6 +15,7 @@ from gateway.simulator.tokens import TOKENS_PER_IMAGE, TOKENS_PER_MESSAGE, count
 
 MAX_CHOICES = 128
 MAX_TOP_LOGPROBS = 20
+TOOL_KINDS = ("function", "custom")
 SERVICE_TIERS = ("auto", "default", "flex", "priority")
 
 REASONING_TOKENS_BY_EFFORT = {"none": 0, "minimal": 2, "low": 4, "medium": 8, "high": 16, "xhigh": 32}
@@ -40,6 +41,7 @@ class Refused(Exception):
 class Tool:
     name: str
     parameters: Any
+    kind: str = "function"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Wording:
     includes_usage: bool = False
     top_logprobs: int | None = None
     service_tier: str = "default"
+    is_spoken: bool = False
+    is_searched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +170,8 @@ def _wording(document: dict[str, Any]) -> Wording:
         service_tier="default" if tier == "auto" else tier,
         includes_usage=options.get("include_usage") is True,
         top_logprobs=top_logprobs if document.get("logprobs") is True else None,
+        is_spoken="audio" in (document.get("modalities") or ()),
+        is_searched=document.get("web_search_options") is not None,
     )
 
 
@@ -224,21 +230,29 @@ def _tools(tools: Any) -> tuple[Tool, ...]:
 
 
 def _tool(tool: Any, index: int) -> Tool:
-    function = tool.get("function") if isinstance(tool, dict) else None
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+    kind = tool.get("type", "function") if isinstance(tool, dict) else ""
+    named = tool.get(kind) if kind in TOOL_KINDS else None
+    if not isinstance(named, dict) or not isinstance(named.get("name"), str):
         raise _missing(f"tools[{index}].function.name")
-    return Tool(function["name"], function.get("parameters") or {"type": "object"})
+    return Tool(named["name"], named.get("parameters") or {"type": "object"}, kind)
 
 
 def _tool_choice(choice: Any) -> tuple[str, str]:
+    """The word, and the tool that must be called; of allowed tools the first is the one."""
     if choice is None:
         return "auto", ""
     if choice in ("none", "auto", "required"):
         return choice, ""
-    function = choice.get("function") if isinstance(choice, dict) else None
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise _invalid("tool_choice", "none, auto, required or an object that names a function")
-    return "required", function["name"]
+    kind = choice.get("type", "function") if isinstance(choice, dict) else ""
+    word = "required"
+    if kind == "allowed_tools":
+        allowed = choice["allowed_tools"]
+        word, choice = allowed["mode"], allowed["tools"][0]
+        kind = choice["type"]
+    named = choice.get(kind) if kind in TOOL_KINDS else None
+    if not isinstance(named, dict) or not isinstance(named.get("name"), str):
+        raise _invalid("tool_choice", "none, auto, required or an object that names a tool")
+    return word, named["name"]
 
 
 def _missing(name: str) -> Refused:

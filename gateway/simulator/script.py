@@ -25,6 +25,12 @@ HTML = (
     b"<!doctype html><html><head><title>Sorry</title></head><body><h1>Something went wrong</h1></body></html>"
 )
 
+# A stream of events in which no choice ever comes.
+SILENT_STREAM = (
+    b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[]}\n\n'
+    b"data: [DONE]\n\n"
+)
+
 JSON_TYPE = "application/json"
 STREAM_TYPE = "text/event-stream; charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
@@ -132,6 +138,10 @@ def _faulty(behaviour: Behaviour, error: bytes) -> Script | None:
         return replace(bomb, headers=(("content-encoding", "gzip"),))
     if status != 200:
         return plain_script(error, status=status)
+    if Mark.NOT_A_COMPLETION in marks:
+        return plain_script(b'{"object":"list","data":[]}')
+    if Mark.SILENT in marks:
+        return replace(plain_script(SILENT_STREAM), content_type=STREAM_TYPE)
     if behaviour.break_after_tokens == FROM_START and behaviour.broken_by is Break.GARBAGE:
         return plain_script(GARBAGE_BYTES)
     return None

@@ -65,3 +65,11 @@ OPENAI_V1 = Dialect(
 )
 
 DIALECTS = {dialect.prefix: dialect for dialect in (V0, V1, API_V1, OPENAI_V1)}
+
+
+def dialect_of(path: str) -> Dialect:
+    """The dialect of whatever lies below a mount, whether it exists or not; the neutral one elsewhere."""
+    for prefix, dialect in DIALECTS.items():
+        if path.startswith(f"{prefix}/"):
+            return dialect
+    return V1

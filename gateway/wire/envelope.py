@@ -29,6 +29,8 @@ def extra_fields_object(served: Served, *, latency_ms: int, chunk_index: int | N
         "latency": latency_ms,
         "dropped_params": list(served.dropped_params),
     }
+    if served.raw is not None:
+        fields |= served.raw.as_json()
     return fields if chunk_index is None else fields | {"chunk_index": chunk_index}
 
 

@@ -5,7 +5,7 @@ gateway itself decides by is typed.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import orjson
 from msgspec import Struct, field
@@ -147,6 +147,12 @@ class Done:
 DONE = Done()
 
 
+class RawView(Protocol):
+    """The raw exchange with the provider, as the client asked to see it."""
+
+    def as_json(self) -> JsonObject: ...
+
+
 class Served(Struct, frozen=True, kw_only=True):
     """Who was asked for, who answered, and under which ids."""
 
@@ -159,6 +165,7 @@ class Served(Struct, frozen=True, kw_only=True):
     upstream_name: str
     dropped_params: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    raw: "RawView | None" = None
 
 
 class Attempt(Struct, frozen=True, kw_only=True):

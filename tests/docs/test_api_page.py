@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.asgi import CHAT_MODEL_LISTS, MODEL_LISTS, MOUNTS, OPERATIONS, UNIFY_LISTS
+from gateway.asgi import CHAT_MODEL_LISTS, MODEL_LISTS, OPERATIONS, UNIFY_LISTS
 from gateway.wire.dialect import DIALECTS, UsagePlace
 from tests.docs.pages import page
 
@@ -23,12 +23,12 @@ def test_every_list_and_check_is_there(path):
     assert f"`{path}`" in ENDPOINTS or f"`GET {path}`" in ENDPOINTS
 
 
-@pytest.mark.parametrize("mount", MOUNTS)
+@pytest.mark.parametrize("mount", DIALECTS)
 def test_every_mount_is_there(mount):
     assert f"`{mount}`" in ENDPOINTS or f"`POST {mount}/chat/completions`" in ENDPOINTS
 
 
-@pytest.mark.parametrize("mount", MOUNTS)
+@pytest.mark.parametrize("mount", DIALECTS)
 def test_the_table_tells_what_the_dialect_does(mount):
     dialect, told = DIALECTS[mount], column(mount)
 
@@ -42,7 +42,7 @@ def test_the_table_tells_what_the_dialect_does(mount):
     assert told["`log_probs` beside `logprobs`"] == ("yes" if dialect.has_log_probs else "no")
 
 
-@pytest.mark.parametrize("mount", MOUNTS)
+@pytest.mark.parametrize("mount", DIALECTS)
 def test_usage_that_was_asked_for_is_where_the_table_says(mount):
     dialect, told = DIALECTS[mount], column(mount)
 

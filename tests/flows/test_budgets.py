@@ -54,6 +54,7 @@ async def ask(gateway: Process, key: str, **changes: Any) -> Reply:
     return reply
 
 
+@pytest.mark.contract("3.4 Out of money")
 @pytest.mark.parametrize("scope", ["organization", "project", "key"])
 @pytest.mark.parametrize("window", [{"window": "hour"}, {"window": "quarter"}, {"is_rolling": True}])
 async def test_the_second_call_does_not_fit_any_more(

@@ -28,6 +28,7 @@ USAGE_PLACES = {
 }
 
 
+@pytest.mark.contract("3.4 model in response", "3.1 Chat path")
 @pytest.mark.parametrize("mount", MOUNTS)
 @pytest.mark.parametrize("asked", ["echo", "echo@fake", "fake/echo", "fake:echo", " echo "])
 async def test_the_mount_alone_decides_how_the_model_is_named(
@@ -41,6 +42,7 @@ async def test_the_mount_alone_decides_how_the_model_is_named(
     assert whole.json["extra_fields"]["provider"] == "fake"
 
 
+@pytest.mark.contract("3.4 Cost")
 @pytest.mark.parametrize("mount", MOUNTS)
 async def test_the_cost_is_a_number_and_on_openai_an_object(mount: str, gateway: Process, team: Team) -> None:
     answer = await call(gateway, team.key, chat("echo@fake"), mount=mount)
@@ -62,6 +64,7 @@ async def test_the_cost_is_a_number_and_on_openai_an_object(mount: str, gateway:
     }
 
 
+@pytest.mark.contract("3.4 Final usage chunk", "3.2 stream_options.include_usage")
 @pytest.mark.parametrize(("mount", "include_usage"), USAGE_PLACES)
 async def test_at_most_one_chunk_carries_usage(
     mount: str, include_usage: bool | None, gateway: Process, team: Team
@@ -77,6 +80,7 @@ async def test_at_most_one_chunk_carries_usage(
     assert stream.is_done
 
 
+@pytest.mark.contract("3.4 Routing block", "3.4 [DONE]", "3.2 stream")
 @pytest.mark.parametrize("mount", MOUNTS)
 async def test_a_stream_has_a_beginning_an_end_and_metadata(mount: str, gateway: Process, team: Team) -> None:
     stream = await call(gateway, team.key, chat("fifty-two@fake", stream=True), mount=mount)
@@ -101,6 +105,7 @@ async def test_every_delta_below_v0_has_text(gateway: Process, team: Team) -> No
     assert {type(delta["content"]) for delta in deltas} == {str}
 
 
+@pytest.mark.contract("3.2 logit_bias, logprobs, top_logprobs")
 @pytest.mark.parametrize("mount", MOUNTS)
 async def test_log_probs_are_spelled_twice_on_openai_alone(mount: str, gateway: Process, team: Team) -> None:
     answer = await call(gateway, team.key, chat("echo@fake", logprobs=True), mount=mount)
@@ -110,6 +115,7 @@ async def test_log_probs_are_spelled_twice_on_openai_alone(mount: str, gateway: 
     assert ("log_probs" in choice) is (mount == "/openai/v1")
 
 
+@pytest.mark.contract("3.4 Error envelope", "3.4 Validation status")
 @pytest.mark.parametrize("mount", MOUNTS)
 async def test_a_refusal_has_one_envelope_in_the_dialect_of_its_mount(
     mount: str, gateway: Process, team: Team
@@ -151,6 +157,7 @@ async def test_a_blocked_model_has_its_own_type_on_openai(
     assert (answer.status, answer.error["type"], answer.error["code"]) == (403, kind, "model_blocked")
 
 
+@pytest.mark.contract("3.4 Mid-stream error", "3.4 [DONE]")
 @pytest.mark.parametrize("mount", MOUNTS)
 async def test_an_error_in_a_stream_is_one_event_and_the_end_mark(
     mount: str, gateway: Process, team: Team
@@ -167,6 +174,7 @@ async def test_an_error_in_a_stream_is_one_event_and_the_end_mark(
     assert stream.is_done
 
 
+@pytest.mark.contract("3.1 Chat path")
 @pytest.mark.parametrize("mount", MOUNTS)
 async def test_a_slash_at_the_end_is_tolerated(mount: str, gateway: Process, team: Team) -> None:
     answer = await call(gateway, team.key, chat("echo@fake"), path=f"{mount}/chat/completions/")
@@ -242,6 +250,7 @@ async def test_limits_are_told_in_both_vocabularies(gateway: Process, team: Team
         "ratelimit-limit": "60",
         "ratelimit-remaining": "59",
         "ratelimit-reset": "1",
+        "ratelimit-policy": "60;w=60",
     }
 
 
@@ -251,6 +260,7 @@ async def test_a_key_without_limits_is_told_none(gateway: Process, team: Team) -
     assert [name for name in answer.headers if "ratelimit" in name] == []
 
 
+@pytest.mark.contract("3.4 Rate limit")
 @pytest.mark.parametrize("mount", MOUNTS)
 async def test_who_is_too_fast_is_told_when_to_come_back(mount: str, gateway: Process, team: Team) -> None:
     _, key = await apart(team.new_key, requests_per_minute=1)
@@ -265,6 +275,7 @@ async def test_who_is_too_fast_is_told_when_to_come_back(mount: str, gateway: Pr
     assert answer.error["details"]["dimension"] == "requests"
 
 
+@pytest.mark.contract("3.2 drop_params")
 @pytest.mark.parametrize("is_stream", [False, True])
 async def test_what_is_dropped_is_named(*, is_stream: bool, gateway: Process, team: Team) -> None:
     body = chat("dear@fake", reasoning_effort="low", temperature=1, stream=is_stream)

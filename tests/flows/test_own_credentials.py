@@ -44,6 +44,7 @@ WITHOUT_OWN_KEY = {
 COST_USD = Decimal("0.000021")
 
 
+@pytest.mark.contract("3.2 use_custom_keys")
 @pytest.mark.parametrize("has_own_key", [True, False])
 async def test_the_request_decides_who_pays_and_else_the_projects_mode(
     *, has_own_key: bool, house: House, gateway: Process, team: Team

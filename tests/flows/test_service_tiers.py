@@ -12,6 +12,7 @@ from tests.house import Process, Team, apart, chat
 DEFAULT_USD = Decimal("0.000021")
 
 
+@pytest.mark.contract("3.2 service_tier")
 @pytest.mark.parametrize("is_stream", [False, True])
 @pytest.mark.parametrize(
     ("asked", "text", "version", "cost_usd"),

@@ -39,6 +39,8 @@ REFUSALS = {
     "[[empty]]": (502, "invalid_provider_response"),
     "[[garbage]]": (502, "invalid_provider_response"),
     "[[gzip bomb 10]]": (502, "invalid_provider_response"),
+    "[[not a completion]]": (502, "invalid_provider_response"),
+    "[[silent]]": (502, "invalid_provider_response"),
 }
 # Whole answers that break off after a good beginning.
 BROKEN_ANSWERS = {
@@ -184,6 +186,7 @@ async def test_all_being_busy_is_429_with_the_wish_to_wait(gateway: Process, tea
     assert answer.headers["retry-after"] == "7"
 
 
+@pytest.mark.contract("3.4 Mid-stream error", "3.4 [DONE]")
 @pytest.mark.parametrize("pace", ["[[pace 20]]", ""], ids=["token by token", "all at once"])
 async def test_a_stream_that_breaks_ends_with_an_error_and_is_billed_once(
     pace: str, house: House, gateway: Process, worker: Process, team: Team

@@ -59,6 +59,7 @@ AUDIO_BYTES = 47
 SEARCH = {"tools": [{"type": "web_search", "max_uses": 3}]}
 
 
+@pytest.mark.contract("3.2 max_tokens", "3.2 n", "3.2 modalities, audio, prediction")
 @pytest.mark.parametrize(
     ("fields", "price", "largest", "nano"),
     [

@@ -17,12 +17,14 @@ import orjson
 from gateway.simulator.answer import Answer, Choice, Usage
 from gateway.simulator.behaviour import Behaviour, Mark
 from gateway.simulator.chat_request import Wording
+from gateway.simulator.dialect.extras import adorned_message, closing_delta, sources, token_delta
 from gateway.simulator.tokens import Kind, Token
 
 ID_PREFIX = "chatcmpl-"
 ID_HOLE = f"{ID_PREFIX}{'0' * 24}"
 CREATED_HOLE = 1_111_111_111
 DONE = b"[DONE]"
+SAID_IN = {"function": "arguments", "custom": "input"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ def render_answer(answer: Answer, wording: Wording, behaviour: Behaviour) -> byt
     """The body of an answer that is not streamed."""
     choices = [_choice(index, choice, wording, behaviour) for index, choice in enumerate(answer.choices)]
     document = _document("chat.completion", answer, _tier(wording, behaviour)) | {"choices": choices}
+    document |= sources(behaviour)
     if behaviour.huge_line_bytes:
         document["obfuscation"] = "x" * behaviour.huge_line_bytes
     if Mark.NO_USAGE not in behaviour.marks:
@@ -55,9 +58,12 @@ def render_answer(answer: Answer, wording: Wording, behaviour: Behaviour) -> byt
 def render_events(answer: Answer, wording: Wording, behaviour: Behaviour) -> list[Event]:
     """The events of a streamed answer, `[DONE]` included."""
     empty = {"usage": None} if wording.includes_usage else {}
-    frame = _document("chat.completion.chunk", answer, _tier(wording, behaviour))
+    frame = _document("chat.completion.chunk", answer, _tier(wording, behaviour)) | sources(behaviour)
     events = [_chunk(frame, _opening(index, choice), empty) for index, choice in enumerate(answer.choices)]
     events += _token_events(frame, answer, wording, behaviour)
+    for index, choice in enumerate(answer.choices):
+        if delta := closing_delta(choice, wording, behaviour):
+            events.append(_chunk(frame, _delta(index, delta), empty))
     if Mark.NO_FINISH not in behaviour.marks:
         events += [_chunk(frame, _finish(index, one), empty) for index, one in enumerate(answer.choices)]
     if wording.includes_usage and Mark.NO_USAGE not in behaviour.marks:
@@ -96,7 +102,7 @@ def _choice(index: int, choice: Choice, wording: Wording, behaviour: Behaviour) 
     has_finish = Mark.NO_FINISH not in behaviour.marks
     return {
         "index": index,
-        "message": _message(choice),
+        "message": adorned_message(_message(choice), choice, wording, behaviour),
         "logprobs": _logprobs([token for token in choice.tokens if token.kind is Kind.TEXT], wording),
         "finish_reason": choice.finish_reason if has_finish else None,
     }
@@ -127,8 +133,11 @@ def _calls(choice: Choice) -> list[dict[str, Any]]:
     return [
         {
             "id": _call_id(call),
-            "type": "function",
-            "function": {"name": choice.call_names[call], "arguments": _joined(choice, Kind.CALL, call)},
+            "type": choice.call_kinds[call],
+            choice.call_kinds[call]: {
+                "name": choice.call_names[call],
+                SAID_IN[choice.call_kinds[call]]: _joined(choice, Kind.CALL, call),
+            },
         }
         for call in begun
     ]
@@ -168,7 +177,11 @@ def _token_events(
             sent, reasoned = sent + 1, reasoned + (token.kind is Kind.REASONING)
             if Mark.USAGE_EACH in behaviour.marks:
                 extra = {"usage": _usage(Usage(answer.usage.prompt, 0, sent, reasoned), behaviour)}
-            delta = _token_delta(token, previous[index], answer.choices[index])
+            delta = (
+                _call_delta(token, previous[index], answer.choices[index])
+                if token.kind is Kind.CALL
+                else token_delta(token, wording, behaviour)
+            )
             choice = _delta(index, delta) | {"logprobs": _logprobs([token], wording)}
             yield Event(
                 orjson.dumps(frame | {"choices": [choice]} | extra | padding),
@@ -179,17 +192,14 @@ def _token_events(
             previous[index], padding = token, {}
 
 
-def _token_delta(token: Token, previous: Token | None, choice: Choice) -> dict[str, Any]:
-    if token.kind is Kind.TEXT:
-        return {"content": token.text}
-    if token.kind is Kind.REASONING:
-        return {"reasoning_content": token.text}
-    call: dict[str, Any] = {"index": token.call, "function": {"arguments": token.text}}
+def _call_delta(token: Token, previous: Token | None, choice: Choice) -> dict[str, Any]:
+    kind = choice.call_kinds[token.call]
+    said = {SAID_IN[kind]: token.text}
+    call: dict[str, Any] = {"index": token.call, kind: said}
     is_first = previous is None or previous.kind is not Kind.CALL or previous.call != token.call
     if is_first:
         name = choice.call_names[token.call]
-        call |= {"id": _call_id(token.call), "type": "function"}
-        call["function"] = {"name": name, "arguments": token.text}
+        call |= {"id": _call_id(token.call), "type": kind, kind: {"name": name, **said}}
     return {"tool_calls": [call]}
 
 
@@ -229,7 +239,7 @@ def _usage(usage: Usage, behaviour: Behaviour) -> dict[str, Any] | None:
         "prompt_tokens_details": {"cached_tokens": usage.cached, "audio_tokens": 0},
         "completion_tokens_details": {
             "reasoning_tokens": usage.reasoning,
-            "audio_tokens": 0,
+            "audio_tokens": usage.audio,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },
