@@ -9,7 +9,7 @@ from billing.price_book import load_price_book
 from billing.price_files import CAPABILITIES
 from gateway.errors import UnsupportedParameter
 from gateway.providers.openai import OpenAIProvider
-from gateway.routing.select import DEMANDS
+from gateway.routing.reach import DEMANDS
 from gateway.wire.chat import parse_chat_request
 from gateway.wire.parameters import CHECKS, GATEWAY_PARAMETERS, OTHER_KNOWN_PARAMETERS
 from tests.gateway.chat_bodies import USER, body, tool
