@@ -41,6 +41,12 @@ class Bodies:
 
 def open_bodies(organization: Organization, body: UsageBody | None) -> Bodies | None:
     """The stored bodies of an event in the clear; None when there are none, or the seal does not fit."""
+    opened = open_json(organization, body)
+    return Bodies(*map(_object, opened)) if opened else None
+
+
+def open_json(organization: Organization, body: UsageBody | None) -> tuple[Any, Any] | None:
+    """Request and answer as whatever JSON they are, None for what is not kept; None as `open_bodies` says."""
     if body is None or organization.encrypted_data_key is None:
         return None
     try:
@@ -52,14 +58,18 @@ def open_bodies(organization: Organization, body: UsageBody | None) -> Bodies | 
         ]
     except SealBroken:
         return None
-    return Bodies(*map(_object, parts))
+    asked, answered = map(_json, parts)
+    return asked, answered
 
 
-def _object(content: bytes | None) -> dict[str, Any] | None:
+def _json(content: bytes | None) -> Any:
     try:
-        found = json.loads(content) if content else None
+        return json.loads(content) if content else None
     except (ValueError, RecursionError):
         return None
+
+
+def _object(found: Any) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 

@@ -135,7 +135,9 @@ def _amounts_of(group: dict[str, Any], versions: PriceVersions) -> tuple[Decimal
     if min(counts.values()) < 0:
         return None, None
     usage = TokenUsage(**counts)
-    if usage == TokenUsage():
+    is_nobodys = not group["price_version"] and not group["cost_usd"] and not group["charge_usd"]
+    # What was reported to us from elsewhere was used, and is nothing that we have a price for.
+    if usage == TokenUsage() or is_nobodys:
         return nano_to_usd(0), nano_to_usd(0)
     bill = bill_of(usage, versions.terms(group["price_version"]))
     charge_nano = 0 if group["is_own_credential"] else bill.charge.total_nano

@@ -3,9 +3,11 @@
 from allauth.account.decorators import secure_admin_login
 from django.conf import settings
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
+from analytics import query_api
 from config import celery as celery  # binds the tasks that pages delay to their broker
+from gateway.known_endpoints import is_known_endpoint
 
 urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
@@ -14,6 +16,14 @@ urlpatterns = [
     path("", include("gateway.urls")),
     path("", include("gateway.management_urls")),
     path("", include("analytics.urls")),
+    re_path(
+        r"^v0/queries/?$",
+        query_api.Queries.as_view(is_known_endpoint=is_known_endpoint),
+        name="v0_queries",
+    ),
+    re_path(r"^v0/tags/?$", query_api.Tags.as_view(), name="v0_tags"),
+    re_path(r"^v0/metrics/?$", query_api.Metrics.as_view(), name="v0_metrics"),
+    re_path(r"^v0/user/query-logging/?$", query_api.QueryLogging.as_view(), name="v0_query_logging"),
 ]
 
 if settings.FAREBOX_ADMIN_IS_SERVED:
