@@ -22,7 +22,7 @@ from billing.event_store import INGEST_LOCK_ID
 MAX_EVENTS_PER_STEP = 50_000
 HOUR = timedelta(hours=1)
 
-_IS_ERROR = "ending NOT IN ('completed', 'client_left', 'replayed')"
+_IS_ERROR = "ending NOT IN ('completed', 'client_left', 'replayed', 'race_leg')"
 # What each event adds to a row, by column of analytics_usagehour.
 _FACTS = {
     "requests": "count(*)",

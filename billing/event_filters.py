@@ -13,11 +13,13 @@ from django.db.models import Q, QuerySet
 
 from billing.models import UsageEvent
 
-# What did not go wrong: a client that leaves has changed its mind, a stream cut after a 200 has failed.
+# What did not go wrong: a client that leaves has changed its mind, a stream cut after a 200 has failed, and
+# whoever loses a race was only slower.
 GOOD_ENDINGS = (
     UsageEvent.Ending.COMPLETED,
     UsageEvent.Ending.CLIENT_LEFT,
     UsageEvent.Ending.REPLAYED,
+    UsageEvent.Ending.RACE_LEG,
 )
 SUCCEEDED, FAILED = "ok", "error"
 

@@ -154,6 +154,7 @@ class UsageEvent(models.Model):
         CUT = "cut", "Cut by Farebox"
         RECOVERED = "recovered", "Recovered after a crash"
         REPLAYED = "replayed", "Replayed by its Idempotency-Key"
+        RACE_LEG = "race_leg", "Leg of a race that did not answer"
 
     pk = models.CompositePrimaryKey("id", "occurred_at")
     id = models.UUIDField(default=uuid.uuid4)

@@ -98,7 +98,7 @@ class HeldCheck(Struct, frozen=True):
     """What settlement must give back: `amount` is nano-dollars, tokens or nothing, by `kind`.
 
     `interval_us` is the time for one token, or one bucket of a rolling window. The counter of a model
-    family counts only if a model of the `family` answered.
+    family counts only what models of the `family` did: `counted_nano`, where that is known.
     """
 
     kind: str
@@ -109,6 +109,7 @@ class HeldCheck(Struct, frozen=True):
     limit_nano: int = 0
     family: str = ""
     is_counted: bool = True
+    counted_nano: int = -1
 
 
 class Reserve:

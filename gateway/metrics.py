@@ -5,7 +5,7 @@ Labels never hold a tenant, a key or a name that a client can make up.
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -35,7 +35,7 @@ class GatewayMetrics:
         self._duration, self._overhead = _Times(SECONDS_BUCKETS), _Times(OVERHEAD_BUCKETS)
         self.registry.register(self)
 
-    def count(self, event: dict[str, Any]) -> None:
+    def count(self, event: Mapping[str, Any]) -> None:
         """Count one usage event."""
         self._requests[event["ending"], str(event["status"])] += 1
         used = event["usage"].get

@@ -27,6 +27,8 @@ from gateway.deadlines import Deadlines
 from gateway.draining import Drain
 from gateway.egress import EgressPolicy
 from gateway.extension import Extender
+from gateway.health import Health
+from gateway.health_metrics import HealthMetrics
 from gateway.idempotency import OnceOnly
 from gateway.leases import LeaseKeeper
 from gateway.metrics import GatewayMetrics, Gauge
@@ -83,7 +85,9 @@ class Plane:
         self.resender = self._resender()
         self.settler.on_confirmed = self.resender.keep
         self.leases = LeaseKeeper(self.redis, settings=settings)
+        self.health = Health(self.redis, settings=settings)
         self.metrics = GatewayMetrics(self._gauges())
+        self.metrics.registry.register(HealthMetrics(self.health))
         self.running = RunningRequests(self.settler, self.leases, on_end=self.metrics.count)
         self._transport = _transport(settings)
         self.rebuilder = Rebuilder(self.redis, self.policies, settings=settings)
@@ -122,7 +126,7 @@ class Plane:
 
     def _attempts(self) -> Attempts:
         outbound = _outbound(self._transport, self.settings, self.pressure)
-        return Attempts(outbound, settings=self.settings, deadlines=self.deadlines)
+        return Attempts(outbound, settings=self.settings, deadlines=self.deadlines, health=self.health)
 
     def _resender(self) -> Resender:
         return Resender(
@@ -136,6 +140,7 @@ class Plane:
     def _relay(self, bodies: BodyLog) -> Relay:
         return Relay(
             extender=Extender(self.redis, current_policy=self.policies.find),
+            health=self.health,
             bodies=bodies,
             deadlines=self.deadlines,
             stream_total_timeout_seconds=self.settings.stream_total_timeout_seconds,
@@ -168,6 +173,7 @@ class Plane:
             self.leases.run,
             self.reserves.run,
             self.clock.run,
+            self.health.run,
             self.policies.run_polling,
             self.policies.run_listening,
             self._revocation.run,

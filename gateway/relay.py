@@ -14,8 +14,9 @@ from gateway.attempts import Answering
 from gateway.bodies import BodyLog, Transcript
 from gateway.deadlines import Deadlines
 from gateway.delivery import Delivery
-from gateway.errors import ProviderError, UpstreamTimeout
+from gateway.errors import ProviderError, UpstreamError, UpstreamTimeout
 from gateway.extension import Extender
+from gateway.health import Health
 from gateway.meter import BYTES_PER_TOKEN
 from gateway.money_errors import AnswerOutgrewHold
 from gateway.running import Running
@@ -39,6 +40,7 @@ class Relay:
     """Passes answers on, whole or as streams."""
 
     extender: Extender
+    health: Health
     bodies: BodyLog
     deadlines: Deadlines
     stream_total_timeout_seconds: float
@@ -51,16 +53,33 @@ class Relay:
             call.trace.finish_reason = answering.choices[0].get("finish_reason") or ""
             await self.extender.covered(call.running, ())
             await call.delivery.send_answer(answering, call.running)
+            self._note_health(call, ended_ms=call.trace.asked_at_ms + call.trace.attempts[-1].duration_ms)
             return
         begun_ms = call.trace.now_ms
         try:
             with self.deadlines.within(self.stream_total_timeout_seconds):
                 async with aclosing(answering):
                     await self._pump(answering, call)
+            self._note_health(call, ended_ms=call.trace.now_ms)
+        except UpstreamError:
+            assert call.trace.target is not None, "someone answers"
+            self.health.note_failure(call.trace.target, has_answered=True)
+            raise
         except TimeoutError as exc:
             raise UpstreamTimeout("The stream took longer than one request may.") from exc
         finally:
             call.trace.step("stream", begun_ms)
+
+    def _note_health(self, call: Call, *, ended_ms: float) -> None:
+        trace, usage = call.trace, call.running.meter.reading().usage
+        assert trace.target is not None, "someone answered"
+        first_ms = trace.first_token_ms
+        self.health.note_answer(
+            trace.target,
+            tokens=usage.output + usage.reasoning,
+            answer_ms=ended_ms - trace.asked_at_ms,
+            ttft_ms=None if first_ms is None else first_ms - trace.asked_at_ms,
+        )
 
     async def _pump(self, stream: UpstreamStream, call: Call) -> None:
         """Everything that arrived in one read leaves in one write."""

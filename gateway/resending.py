@@ -64,9 +64,9 @@ class Resender:
         self._server_id = self._server_id or self._redis.server_id
         now = self._clock().timestamp()
         self._kept.append((now, settlement))
-        self._bytes += len(settlement.event)
+        self._bytes += settlement.size_bytes
         while self._bytes > self._limit_bytes or self._kept[0][0] < now - self._kept_seconds:
-            self._bytes -= len(self._kept.popleft()[1].event)
+            self._bytes -= self._kept.popleft()[1].size_bytes
 
     async def run(self) -> None:
         """Look for another server at Redis' address, for ever."""

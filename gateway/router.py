@@ -4,7 +4,7 @@ The choosing itself is pure and lies in `gateway.routing`; here it meets the pri
 operator's connections and the key's own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from random import Random
@@ -161,15 +161,39 @@ def _unix_time(day: date) -> int:
 
 
 def need_of(request: ChatRequest, targets: tuple[Target, ...]) -> Need:
-    """A sound upper bound over all targets: only one of them answers and is paid for."""
+    """A sound upper bound over all targets: one of them answers, and of a race each leg is paid for."""
     try:
-        bounds = [(target, *_worst_case(target.request or request, target)) for target in targets]
+        needs = [_need(request, target) for target in targets]
     except UnknownPrice as exc:
         raise NoPrice(f"What this request asks for has no price: {exc}", param="model") from exc
+    if len(needs) == 1:
+        return needs[0]
+    racing = [need for need, target in zip(needs, targets, strict=True) if target.is_race_leg]
+    others = [need for need, target in zip(needs, targets, strict=True) if not target.is_race_leg]
+    dearest = Need(
+        budget_nano=max((need.budget_nano for need in others), default=0),
+        wallet_nano=max((need.wallet_nano for need in others), default=0),
+        tokens=max((need.tokens for need in others), default=0),
+    )
+    return sum_of([dearest, *racing]) if racing else dearest
+
+
+def sum_of(needs: Sequence[Need]) -> Need:
+    """What all of them come to together."""
     return Need(
-        budget_nano=max(max(cost_nano, charge_nano) for _, cost_nano, charge_nano in bounds),
-        wallet_nano=max((nano for target, _, nano in bounds if not target.is_own_credential), default=0),
-        tokens=max(_tokens(target.request or request, target) for target in targets),
+        budget_nano=sum(need.budget_nano for need in needs),
+        wallet_nano=sum(need.wallet_nano for need in needs),
+        tokens=sum(need.tokens for need in needs),
+    )
+
+
+def _need(request: ChatRequest, target: Target) -> Need:
+    asked = target.request or request
+    cost_nano, charge_nano = _worst_case(asked, target)
+    return Need(
+        budget_nano=max(cost_nano, charge_nano),
+        wallet_nano=0 if target.is_own_credential else charge_nano,
+        tokens=_tokens(asked, target),
     )
 
 

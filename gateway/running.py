@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from gateway.errors import GatewayError, TemporarilyUnavailable
 from gateway.leases import LeaseKeeper
-from gateway.limits import Hold
+from gateway.limits import Hold, UsageRecord
 from gateway.meter import Meter
-from gateway.settlement import Settlement, Settler, refusal_settlement, settlement_of, void
+from gateway.settlement import Settlement, Settler, events_in, refusal_settlement, settlement_of, void
 from gateway.trace import Trace
 from gateway.wire.shapes import Reading
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 LOST_STATUS = 500
 
 Story = Callable[[], dict[str, Any]]
-OnEnd = Callable[[dict[str, Any]], None]
+OnEnd = Callable[[UsageRecord], None]
 
 
 class Running:
@@ -119,12 +119,15 @@ class RunningRequests:
         running.is_settled = True
         self._leases.forget(running.hold)
         del self._running[running.hold.request_id]
+        events = events_in(event) if event else []
         if reservation := running.hold.reservation:
-            charge_nano, cost_nano = (event["charge_nano"], event["cost_nano"]) if event else (0, 0)
-            reservation.end(counted_nano=max(charge_nano, cost_nano), charge_nano=charge_nano)
+            reservation.end(
+                counted_nano=sum(max(each["charge_nano"], each["cost_nano"]) for each in events),
+                charge_nano=sum(each["charge_nano"] for each in events),
+            )
         self._settler.hand_over(settlement)
-        if event is not None:
-            self._on_end(event)
+        for each in events:
+            self._on_end(each)
 
     def refuse(self, trace: Trace, error: GatewayError) -> None:
         """Record a request of a known key that was turned away; it holds nothing."""

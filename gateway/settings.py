@@ -41,7 +41,22 @@ class GatewaySettings:
     stream_total_timeout_seconds: float = _setting(1200.0, "A whole stream.")
     targets_limit: int = _setting(5, "Targets of one request; each request of a list body has its own.")
     list_requests_limit: int = _setting(5, "Requests of a list body that are tried; the rest is left out.")
-    upstream_attempts_limit: int = _setting(8, "Upstream calls of one request, fallbacks included.")
+    upstream_attempts_limit: int = _setting(8, "Upstream calls of one request, fallbacks and retries.")
+    upstream_retries: int = _setting(
+        1, "Further calls of the last target that is left, while its breaker is closed.", minimum=0
+    )
+    upstream_retry_pause_seconds: float = _setting(0.5, "First pause before a retry; doubled each time.")
+    upstream_retry_longest_pause_seconds: float = _setting(5.0, "Longest pause of our own choice.")
+    upstream_retry_after_limit_seconds: float = _setting(
+        30.0, "Longest `Retry-After` of a provider that is waited for when no other target is left."
+    )
+    breaker_failures: int = _setting(
+        5, "Failures in a window that open a target's breaker; 0: never.", minimum=0
+    )
+    breaker_failure_share: float = _setting(0.5, "They must be this share of its attempts.", maximum=1)
+    breaker_window_seconds: float = _setting(60.0, "What is older counts half, then nothing.")
+    breaker_open_seconds: float = _setting(30.0, "An open target is tried again after this.")
+    health_share_seconds: float = _setting(5.0, "How often processes share what they have measured.")
     upstream_connections_per_origin: int = _setting(2000, "Open connections to one provider.")
     upstream_idle_connections_per_origin: int = _setting(200, "Idle connections kept to one provider.")
     upstream_idle_expiry_seconds: float = _setting(30.0, "An idle connection is closed after this.")

@@ -10,6 +10,7 @@
 --             What it came to hold since then stands in front of the hold record (gateway/extension.lua);
 --             no more is ever spent than what is held, so that no counter can pass its limit here.
 --         "w" money in a rolling window: a nano-dollars held, b nano-dollars spent, c length of a bucket (ms)
+--         "e" the usage event of another leg of a race: a the event; its key is the usage stream again
 --         "i" idempotency record, last if at all: a sealed answer to keep (empty: free the key),
 --             b its life (ms), c the request's fingerprint
 -- Gives 1 settled, 0 settled before, -1 not expired (reap only).
@@ -63,6 +64,8 @@ for i = 1, checks do
     end
   elseif kind == 'c' then
     redis.call('ZREM', key, ARGV[1])
+  elseif kind == 'e' then
+    redis.call('XADD', key, '*', 'e', ARGV[at + 2])
   elseif redis.call('EXISTS', key) == 1 then
     local spent = tonumber(ARGV[at + 3])
     -- One that was lost and not rebuilt yet has nothing but what is held; the stream tells what was spent.

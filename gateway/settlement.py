@@ -7,7 +7,7 @@ lies on disk meanwhile (`gateway.spool`). Admission is in `gateway.admission`.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -58,6 +58,13 @@ class Settlement(Struct, frozen=True):
     charge_nano: int
     tokens: int
     keepsake: Keepsake | None = None
+    legs: tuple[bytes, ...] = ()
+    """The events of a race's other legs, recorded in the same step."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What its events take."""
+        return len(self.event) + sum(map(len, self.legs))
 
     @property
     def is_owed(self) -> bool:
@@ -89,6 +96,9 @@ class Settlement(Struct, frozen=True):
         arguments: list[Argument] = [self.request_id.hex, self.event, SETTLED_MARK_MS, mode, 0]
         for check in checks:
             arguments.extend(self._share(check))
+        for leg in self.legs:
+            keys.append(usage_stream(self.shard))
+            arguments.extend(("e", leg, 0, 0))
         if kept := self.keepsake:
             keys.append(kept.record_key)
             arguments.extend(("i", kept.answer, kept.life_ms, kept.fingerprint))
@@ -106,6 +116,7 @@ class Settlement(Struct, frozen=True):
                 "charge_nano": self.charge_nano,
                 "tokens": self.tokens,
                 "keepsake": self.keepsake.to_json() if self.keepsake else None,
+                "legs": [leg.decode() for leg in self.legs],
             }
         )
 
@@ -121,6 +132,7 @@ class Settlement(Struct, frozen=True):
             charge_nano=content["charge_nano"],
             tokens=content["tokens"],
             keepsake=Keepsake.from_json(content["keepsake"]) if content.get("keepsake") else None,
+            legs=tuple(leg.encode() for leg in content.get("legs", ())),
         )
 
     def _share(self, check: HeldCheck) -> tuple[Argument, ...]:
@@ -131,7 +143,8 @@ class Settlement(Struct, frozen=True):
         if check.is_wallet:
             return ("b", check.amount, self.charge_nano, 1)
         bucket_ms = round(check.interval_us / MILLISECOND_US)
-        return (check.kind, check.amount, self.counted_nano if check.is_counted else 0, bucket_ms)
+        counted_nano = self.counted_nano if check.counted_nano < 0 else check.counted_nano
+        return (check.kind, check.amount, counted_nano if check.is_counted else 0, bucket_ms)
 
 
 def usage_stream(shard: int) -> str:
@@ -166,6 +179,14 @@ def void(hold: Hold) -> Settlement:
     return Settlement(hold.request_id, hold.shard, hold.checks, b"", 0, 0, 0)
 
 
+def events_in(event: UsageRecord) -> list[UsageRecord]:
+    """The event and those of the legs of its race that did not answer, each as it is recorded."""
+    legs = event.get("legs")
+    if not legs:
+        return [event]
+    return [{name: value for name, value in event.items() if name != "legs"}, *legs]
+
+
 def _settlement(
     request_id: UUID,
     shard: int,
@@ -173,29 +194,46 @@ def _settlement(
     event: UsageRecord,
     keepsake: Keepsake | None = None,
 ) -> Settlement:
-    # An own provider key is charged less than its cost or nothing, and its cost counts towards budgets.
-    charge_nano = event["charge_nano"]
-    counted_nano = max(charge_nano, event["cost_nano"]) if event.get("own") else charge_nano
+    events = events_in(event)
     if checks is not None and any(check.family for check in checks):
-        checks = tuple(_as_served(check, event) for check in checks)
+        checks = tuple(_as_served(check, events) for check in checks)
     return Settlement(
         request_id=request_id,
         shard=shard,
         checks=checks,
-        event=orjson.dumps(event),
-        counted_nano=counted_nano,
-        charge_nano=charge_nano,
-        tokens=sum(event["usage"].values()) - event["usage"].get("searches", 0),
+        event=orjson.dumps(events[0]),
+        counted_nano=sum(map(_counted_nano, events)),
+        charge_nano=sum(each["charge_nano"] for each in events),
+        tokens=sum(map(_tokens, events)),
         keepsake=keepsake,
+        legs=tuple(map(orjson.dumps, events[1:])),
     )
 
 
-def _as_served(check: HeldCheck, event: UsageRecord) -> HeldCheck:
-    """The check of a model family counts only what a model of the family answered."""
+def _counted_nano(event: UsageRecord) -> int:
+    # An own provider key is charged less than its cost or nothing, and its cost counts towards budgets.
+    charge_nano: int = event["charge_nano"]
+    cost_nano: int = event["cost_nano"]
+    return max(charge_nano, cost_nano) if event.get("own") else charge_nano
+
+
+def _tokens(event: UsageRecord) -> int:
+    usage: Mapping[str, int] = event["usage"]
+    return sum(usage.values()) - usage.get("searches", 0)
+
+
+def _as_served(check: HeldCheck, events: Sequence[UsageRecord]) -> HeldCheck:
+    """The check of a model family counts only what models of the family did."""
     if not check.family:
         return check
-    is_counted = is_of_family(check.family, provider=event.get("provider", ""), model=event.get("model", ""))
-    return replace(check, is_counted=is_counted)
+    of_family = [
+        event
+        for event in events
+        if is_of_family(check.family, provider=event.get("provider", ""), model=event.get("model", ""))
+    ]
+    if len(events) == 1:
+        return replace(check, is_counted=bool(of_family))
+    return replace(check, counted_nano=sum(map(_counted_nano, of_family)))
 
 
 class Settler:

@@ -4,13 +4,14 @@ Times are milliseconds from arrival. What an event's fields mean is in `billing.
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from billing.errors import UnknownPrice
 from billing.pricing import DEFAULT_TIER, Cost, Price, cost_of
@@ -30,6 +31,7 @@ EVENT_VERSION = 1
 MAX_MESSAGE_CHARACTERS = 512
 MAX_LABEL_CHARACTERS = 256
 CLIENT_LEFT_STATUS = 499
+RACE_LEG = "race_leg"
 PICO_PER_NANO = 1000
 # The error of an attempt that was given up because its client left, or because we had to stop.
 ABANDONED = "request_cancelled"
@@ -38,6 +40,14 @@ NO_TOKENS = TokenUsage()
 NOTHING_USED = Reading(usage=NO_TOKENS, is_estimated=False)
 FREE = Cost()
 NOTHING_BILLED = Bill(FREE, FREE, "")
+
+
+class LostLeg(Struct, frozen=True):
+    """A leg of a race that did not answer: its own trace, what it had used, and when it was given up."""
+
+    trace: "Trace"
+    reading: Reading
+    ended_ms: float
 
 
 @dataclass(slots=True)
@@ -56,10 +66,14 @@ class Trace:
     requested_provider: str | None = None
     target: Target | None = None
     need: Need | None = None
+    aside: Need | None = None
+    """What of it is not for the target that answers: the legs of races are paid for as well."""
+    lost_legs: tuple[LostLeg, ...] = ()
     standing: Standing = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
     timeline: list[tuple[str, float, float]] = field(default_factory=list)
     was_sent: bool = False
+    asked_at_ms: float = 0.0
     dropped_params: tuple[str, ...] = ()
     first_token_ms: float | None = None
     upstream_ms: float = 0.0
@@ -121,6 +135,45 @@ class Trace:
         """From here on the provider may have been asked, and what it does is this request's."""
         self.target = target
         self.was_sent = True
+        self.asked_at_ms = self.now_ms
+
+    @contextmanager
+    def waiting(self, name: str) -> Iterator[None]:
+        """For `with`: a step that is not our time but our providers'."""
+        begun_ms = self.now_ms
+        try:
+            yield
+        finally:
+            self.upstream_ms += self.now_ms - begun_ms
+            self.step(name, begun_ms)
+
+    def beside(self, request_id: UUID, need: Need) -> "Trace":
+        """A trace of the same request for one leg of a race, which may use so much."""
+        return replace(
+            self,
+            request_id=request_id,
+            need=need,
+            aside=None,
+            lost_legs=(),
+            standing={},
+            attempts=[],
+            timeline=[],
+            claim=None,
+            _id_text="",
+            _known=None,
+            _billed=None,
+        )
+
+    def go_on_as(self, leg: "Trace", need: Need) -> None:
+        """The request is answered by this leg, which may use its own share of what is held."""
+        assert self.need is not None, "what races was admitted"
+        self.target, self.was_sent = leg.target, True
+        self.asked_at_ms, self.dropped_params = leg.asked_at_ms, leg.dropped_params
+        self.aside = Need(
+            self.need.budget_nano - need.budget_nano,
+            self.need.wallet_nano - need.wallet_nano,
+            self.need.tokens - need.tokens,
+        )
 
     def end_attempt(self, attempt: Attempt, since_ms: float) -> None:
         """Note how it went. A provider that gave nothing is not paid, unless it was not its fault."""
@@ -132,9 +185,12 @@ class Trace:
     @property
     def held_nano(self) -> int:
         """The most that this request may come to, in the money that pays for it."""
-        if self.need is None:
+        need, aside = self.need, self.aside
+        if need is None:
             return 0
-        return self.need.budget_nano if self.is_own_credential else self.need.wallet_nano
+        if aside is not None:
+            need = Need(need.budget_nano - aside.budget_nano, need.wallet_nano - aside.wallet_nano, 0)
+        return need.budget_nano if self.is_own_credential else need.wallet_nano
 
     def hold_more(self, nano: int) -> None:
         """Note that this much more is held in every budget."""
@@ -254,9 +310,16 @@ class Trace:
                     "timeline": self.timeline,
                     "attempts": [structs.asdict(attempt) for attempt in self.attempts],
                     "limits": self.standing,
+                    "legs": [self._event_of(leg) for leg in self.lost_legs],
                 }
             ),
         }
+
+    def _event_of(self, leg: LostLeg) -> dict[str, Any]:
+        """The usage event of a leg that did not answer, recorded beside this one."""
+        event = leg.trace.event(status=CLIENT_LEFT_STATUS, ending=RACE_LEG, reading=leg.reading)
+        parameters = {**event.get("parameters", {}), "race_of": self.id_text}
+        return {**event, "duration_ms": round(leg.ended_ms, 3), "parameters": parameters}
 
     def _known_from_start(self) -> Mapping[str, Any]:
         """What an event says of the request itself, which is the same in each of its events."""

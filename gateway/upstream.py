@@ -161,6 +161,18 @@ class UpstreamStream:
             chunk.plain is not None or chunk.choices for chunk in waiting
         )
 
+    @property
+    def waiting(self) -> list[ChatChunk]:
+        """What has been read and not been taken by `chunks`."""
+        return self._waiting
+
+    async def wait_for_more(self, seen: int) -> bool:
+        """Await more than the first `seen` chunks that wait. Gives False if nothing comes after them."""
+        is_open = not self.has_ended
+        while is_open and len(self._waiting) <= seen:
+            is_open = await self._read() and not self.has_ended
+        return is_open
+
     async def chunks(self) -> AsyncIterator[list[ChatChunk]]:
         """Everything up to the end mark or the end of the connection.
 

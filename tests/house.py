@@ -47,6 +47,8 @@ WAIT_SECONDS = 30.0
 # Two cores run everything at once here: a call to Redis may take longer than in production.
 # A Redis that begins with nothing while the ledger has something waits for two renewals.
 PATIENT = {"FAREBOX_REDIS_CALL_TIMEOUT_MS": "5000", "FAREBOX_HOLD_RENEW_SECONDS": "0.5"}
+# Providers are made to fail here: what one test does to them must not change what another one sees.
+FORGETFUL = {"FAREBOX_BREAKER_FAILURES": "0", "FAREBOX_UPSTREAM_RETRIES": "0"}
 
 
 @dataclass
@@ -165,6 +167,7 @@ class House:
         return {
             **os.environ,
             **PATIENT,
+            **FORGETFUL,
             "DATABASE_URL": database_url(),
             "SIMULATOR_URL": self.simulator_url,
             "FAREBOX_PUBLIC_URL": url or settings.FAREBOX_PUBLIC_URL,

@@ -23,7 +23,7 @@ class TargetHealth(Protocol):
         ...
 
     def throughput_tokens_per_second(self, provider: str, model: str) -> float | None:
-        """Tokens of output a second, from the first one on."""
+        """Tokens of output a second, from the call to the answer's end."""
         ...
 
     def is_open(self, provider: str, model: str, connection_id: UUID | None) -> bool:

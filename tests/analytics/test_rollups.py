@@ -154,7 +154,7 @@ def test_a_request_with_two_tags_counts_once_under_each(organization: Organizati
     assert {row.value: row.requests for row in rows} == {"blue": 1, "red": 1, "": 1}
 
 
-def test_errors_are_all_endings_but_completed_left_and_replayed(
+def test_errors_are_all_endings_but_completed_left_replayed_and_legs_of_races(
     organization: Organization, record: Record
 ) -> None:
     for ending in UsageEvent.Ending.values:
@@ -162,7 +162,7 @@ def test_errors_are_all_endings_but_completed_left_and_replayed(
 
     [cell] = read_usage(Span(organization.pk, (NOON, NOON + timedelta(hours=1))), [Dimension.ORGANIZATION])
 
-    assert (cell.sums.requests, cell.sums.errors) == (7, 4)
+    assert (cell.sums.requests, cell.sums.errors) == (8, 4)
 
 
 def test_a_failed_request_counts_under_its_cause(organization: Organization, record: Record) -> None:

@@ -11,6 +11,7 @@ from tests.architecture.source import modules
 from tests.docs.pages import ROOT, page
 
 RUNBOOK = page("docs/runbook.md")
+WHERE_GAUGES_ARE = ("gateway/plane.py", "gateway/operator_metrics.py", "gateway/health_metrics.py")
 
 
 WATCHED = RUNBOOK.section("What to watch")
@@ -28,7 +29,7 @@ def log_messages():
 def test_every_metric_is_counted_and_every_one_is_explained():
     metrics = GatewayMetrics([])
     counted = {metric.name for metric in metrics.registry.collect()}
-    sources = source_of("gateway/plane.py") + source_of("gateway/operator_metrics.py")
+    sources = "".join(map(source_of, WHERE_GAUGES_ARE))
     gauges = set(re.findall(r'"(farebox_\w+)"', sources))
 
     explained = {name.removesuffix("_total") for name in re.findall(r"`(farebox_\w+)", WATCHED.text)}

@@ -17,9 +17,7 @@ OF_AN_SDK = {
 def read(headers, *, pairs_limit=4, characters_limit=8, **fields):
     body = {"model": "fake/echo", "messages": [{"role": "user", "content": "hi"}], **fields}
     request = parse_chat_request(orjson.dumps(body))
-    return labelled(
-        request, special_of(headers), pairs_limit=pairs_limit, characters_limit=characters_limit
-    )
+    return labelled(request, special_of(headers), pairs_limit=pairs_limit, characters_limit=characters_limit)
 
 
 def refusal_of(headers, **options):
