@@ -41,6 +41,7 @@ from gateway.relay import Relay
 from gateway.resending import Resender
 from gateway.revocation import Revocation
 from gateway.router import Router
+from gateway.routing.score import Scoring
 from gateway.running import RunningRequests
 from gateway.settings import GatewaySettings
 from gateway.settlement import Settler, void
@@ -74,18 +75,20 @@ class Plane:
         self.reserves = Reserves(self.redis, settings=settings)
         self.policies = PolicyStore(settings)
         self.callers = Callers(self.policies, key_pepper=settings.key_pepper, clock=self.clock.now)
+        self.health = Health(self.redis, settings=settings)
         self.router = Router(
             load_price_book(),
             self.policies,
             targets_limit=settings.targets_limit,
             unpriced_floor_usd=settings.unpriced_floor_usd_per_million,
+            health=self.health,
+            scoring=_scoring(settings),
             clock=self.clock.now,
         )
         self.settler = Settler(self.redis, settings=settings, spool=Spool(Path(settings.spool_dir)))
         self.resender = self._resender()
         self.settler.on_confirmed = self.resender.keep
         self.leases = LeaseKeeper(self.redis, settings=settings)
-        self.health = Health(self.redis, settings=settings)
         self.metrics = GatewayMetrics(self._gauges())
         self.metrics.registry.register(HealthMetrics(self.health))
         self.running = RunningRequests(self.settler, self.leases, on_end=self.metrics.count)
@@ -213,6 +216,18 @@ def _parse_limits(settings: GatewaySettings) -> ParseLimits:
         choices=settings.choices_limit,
         metadata_pairs=settings.metadata_pairs_limit,
         metadata_characters=settings.metadata_value_limit_characters,
+    )
+
+
+def _scoring(settings: GatewaySettings) -> Scoring:
+    return Scoring(
+        price_weight=settings.routing_price_weight,
+        uptime_weight=settings.routing_uptime_weight,
+        throughput_weight=settings.routing_throughput_weight,
+        latency_weight=settings.routing_latency_weight,
+        cache_weight=settings.routing_cache_weight,
+        session_margin=settings.routing_session_margin,
+        exploration_share=settings.routing_exploration_share,
     )
 
 

@@ -23,6 +23,7 @@ from gateway.limits import Need
 from gateway.policy import Ceiling, Policy, Reach
 from gateway.policy_store import PolicyStore
 from gateway.routing.health_view import UNMEASURED, TargetHealth
+from gateway.routing.score import PLAIN_SCORING, Scoring
 from gateway.routing.select import Choice, choose_targets
 from gateway.routing.target import Offer, Target
 from gateway.routing.views import Conditions, Session
@@ -72,12 +73,15 @@ class Router:
         targets_limit: int,
         unpriced_floor_usd: int = 0,
         health: TargetHealth = UNMEASURED,
+        scoring: Scoring = PLAIN_SCORING,
         luck: Random | None = None,
         clock: Callable[[], datetime] = own_now,
     ) -> None:
         self._book = book
         self._policies = policies
-        self._conditions = Conditions(limit=targets_limit, health=health, luck=luck or Random())
+        self._conditions = Conditions(
+            limit=targets_limit, health=health, scoring=scoring, luck=luck or Random()
+        )
         self._unpriced_floor_usd = unpriced_floor_usd
         self._clock = clock
         self._catalogues: dict[UUID, tuple[_Sources, Catalogue]] = {}

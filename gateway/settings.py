@@ -56,6 +56,15 @@ class GatewaySettings:
     breaker_failure_share: float = _setting(0.5, "They must be this share of its attempts.", maximum=1)
     breaker_window_seconds: float = _setting(60.0, "What is older counts half, then nothing.")
     breaker_open_seconds: float = _setting(30.0, "An open target is tried again after this.")
+    routing_price_weight: float = _setting(0.6, "How much a bare model's price matters.")
+    routing_uptime_weight: float = _setting(0.5, "How much the share of answered calls matters.")
+    routing_throughput_weight: float = _setting(0.05, "How much output tokens a second matter.")
+    routing_latency_weight: float = _setting(0.025, "How much the time to a stream's first token matters.")
+    routing_cache_weight: float = _setting(0.2, "How much cached reading matters, from 5,000 tokens on.")
+    routing_session_margin: float = _setting(0.15, "A session stays with what is this near to the best.")
+    routing_exploration_share: float = _setting(
+        0.01, "Requests without a session that try another than the best provider first.", maximum=1
+    )
     health_share_seconds: float = _setting(5.0, "How often processes share what they have measured.")
     upstream_connections_per_origin: int = _setting(2000, "Open connections to one provider.")
     upstream_idle_connections_per_origin: int = _setting(200, "Idle connections kept to one provider.")

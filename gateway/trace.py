@@ -168,7 +168,7 @@ class Trace:
         """The request is answered by this leg, which may use its own share of what is held."""
         assert self.need is not None, "what races was admitted"
         self.target, self.was_sent = leg.target, True
-        self.asked_at_ms, self.dropped_params = leg.asked_at_ms, leg.dropped_params
+        self.asked_at_ms, self.dropped_params, self.raw = leg.asked_at_ms, leg.dropped_params, leg.raw
         self.aside = Need(
             self.need.budget_nano - need.budget_nano,
             self.need.wallet_nano - need.wallet_nano,

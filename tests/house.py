@@ -48,7 +48,11 @@ WAIT_SECONDS = 30.0
 # A Redis that begins with nothing while the ledger has something waits for two renewals.
 PATIENT = {"FAREBOX_REDIS_CALL_TIMEOUT_MS": "5000", "FAREBOX_HOLD_RENEW_SECONDS": "0.5"}
 # Providers are made to fail here: what one test does to them must not change what another one sees.
-FORGETFUL = {"FAREBOX_BREAKER_FAILURES": "0", "FAREBOX_UPSTREAM_RETRIES": "0"}
+FORGETFUL = {
+    "FAREBOX_BREAKER_FAILURES": "0",
+    "FAREBOX_UPSTREAM_RETRIES": "0",
+    "FAREBOX_ROUTING_EXPLORATION_SHARE": "0",
+}
 
 
 @dataclass
