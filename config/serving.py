@@ -1,21 +1,128 @@
-"""How our servers speak HTTP: uvicorn's own protocol, with fewer calls to the kernel.
+"""How our servers speak HTTP: uvicorn's own protocol, with fewer calls to the kernel and bounds for heads.
 
 Named on the command line: `uvicorn … --http config.serving:HttpProtocol`.
 """
 
 import asyncio
+import uuid
+from http import HTTPStatus
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from config.env import gateway_settings, or_exit
+from gateway.errors import GatewayError, HeadTooLarge, InvalidHttp, RequestTimeout
+from gateway.wire.dialect import DIALECTS
+from gateway.wire.failure import render_failure
+
 _HEAD = b"HTTP/1."
+# A client that is still sending when it is refused reads a reset instead of why, unless it is let finish.
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 16 * 1024 * 1024
+_settings = or_exit(gateway_settings)
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn writes the head of an answer and its body apart; here they leave together."""
+    """uvicorn, which bounds neither the size of a request's head nor the time that it takes.
+
+    A head that arrives whole costs two attributes here. What cannot be read as HTTP is refused in
+    the envelope of all errors. The head of an answer and its body leave together.
+    """
+
+    head_limit_bytes = _settings.head_limit_bytes
+    head_timeout_seconds = _settings.head_timeout_seconds
+    _read_head: Any = None
+    """The scope of the last head that has come whole; another one is still on its way."""
+    _head_bytes = 0
+    _read_bytes = 0
+    _is_too_large = False
+    _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         super().connection_made(cast(asyncio.Transport, HeadHoldingTransport(transport)))
+        self._patience = self.loop.call_later(self.head_timeout_seconds, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lose_patience()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._read_bytes = len(data)
+        super().data_received(data)
+        if self.scope is not self._read_head and not self.transport.is_closing():
+            self._wait_for_the_rest()
+
+    def on_headers_complete(self) -> None:
+        if self._head_bytes + self._read_bytes > self.head_limit_bytes:
+            self._check_size()
+        super().on_headers_complete()
+        self._read_head = self.scope
+        self._head_bytes = 0
+        if self._patience is not None:
+            self._lose_patience()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(HeadTooLarge(self.head_limit_bytes) if self._is_too_large else InvalidHttp())
+
+    def _wait_for_the_rest(self) -> None:
+        self._head_bytes += self._read_bytes
+        if self._head_bytes > self.head_limit_bytes:
+            self._refuse(HeadTooLarge(self.head_limit_bytes))
+        elif self._patience is None:
+            self._patience = self.loop.call_later(self.head_timeout_seconds, self._give_up)
+
+    def _check_size(self) -> None:
+        """Much was read at once, perhaps of the body: count. The parser makes a 400 of any exception."""
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > self.head_limit_bytes:
+            self._is_too_large = True
+            raise ValueError
+
+    def _give_up(self) -> None:
+        """The client has taken too long; who has not begun to speak is not told why."""
+        if self.scope is None:
+            self.transport.close()
+        else:
+            within = f"within {self.head_timeout_seconds:g} seconds"
+            self._refuse(RequestTimeout(f"The whole head of a request must arrive {within}."))
+
+    def _lose_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _refuse(self, error: GatewayError) -> None:
+        event_id = str(uuid.uuid4())
+        failure = render_failure(error, dialect=DIALECTS["/v1"], event_id=event_id, request_id=event_id)
+        fields = {**failure.headers, "content-length": str(len(failure.body)), "connection": "close"}
+        head = f"HTTP/1.1 {failure.status} {HTTPStatus(failure.status).phrase}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self.transport.write(head.encode("ascii") + b"\r\n" + failure.body)
+        if self.cycle is None or self.cycle.response_complete:
+            self._lose_patience()
+            self.connections.discard(self)
+            self.transport.set_protocol(Farewell(self.transport))
+        else:
+            self.transport.close()
+
+
+class Farewell(asyncio.Protocol):
+    """Takes what a client that has been refused goes on to send, up to a bound, and closes then."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._left_bytes = LINGER_BYTES
+        self._end = asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.close)
+        if transport.can_write_eof():
+            transport.write_eof()
+
+    def data_received(self, data: bytes) -> None:
+        self._left_bytes -= len(data)
+        if self._left_bytes < 0:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end.cancel()
 
 
 class HeadHoldingTransport:
@@ -39,6 +146,10 @@ class HeadHoldingTransport:
     def close(self) -> None:
         self._release()
         self._transport.close()
+
+    def write_eof(self) -> None:
+        self._release()
+        self._transport.write_eof()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._release()

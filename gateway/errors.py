@@ -127,6 +127,24 @@ class RequestTooLarge(InvalidRequest):
     status, code = 413, "request_too_large"
 
 
+class HeadTooLarge(InvalidRequest):
+    """The request line and the headers together are too large."""
+
+    status, code = 431, "request_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"The path and the headers may have at most {limit_bytes} bytes together.")
+
+
+class InvalidHttp(InvalidRequest):
+    """What was sent is no HTTP, or could be read in two ways."""
+
+    code = "invalid_http"
+
+    def __init__(self) -> None:
+        super().__init__("The request is not valid HTTP/1.1.")
+
+
 class UnsupportedMediaType(InvalidRequest):
     status, code = 415, "unsupported_media_type"
 
