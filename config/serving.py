@@ -98,7 +98,8 @@ class HttpProtocol(HttpToolsProtocol):
         head = f"HTTP/1.1 {failure.status} {HTTPStatus(failure.status).phrase}\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         self.transport.write(head.encode("ascii") + b"\r\n" + failure.body)
-        if self.cycle is None or self.cycle.response_complete:
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
             self._lose_patience()
             self.connections.discard(self)
             self.transport.set_protocol(Farewell(self.transport))

@@ -216,6 +216,8 @@ SELECTORS: dict[str, str] = {
     "templates": filled("{{7*7}}"),
     "paths": filled("../"),
 }
+# Absurd, and yet they mean something: unknown parameters are passed over, and a list may be long.
+READABLE_SELECTORS = {"ampersands", "parameters", "skips"}
 # What no text may hold, and what is too long.
 UNREADABLE_SELECTORS: dict[str, str] = {
     "1,025 characters": "m" * (SELECTOR_CHARACTERS + 1),

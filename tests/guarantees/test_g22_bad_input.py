@@ -21,6 +21,7 @@ from tests.guarantees.hostile_http import (
     KEY_HEAD,
     KEYS,
     PATHS,
+    READABLE_SELECTORS,
     SELECTORS,
     UNREADABLE_SELECTORS,
 )
@@ -87,8 +88,9 @@ async def test_requests_that_are_no_http_are_refused(gateway: Process, team: Tea
 
     statuses = {name: status for name, (status, _) in answers.items()}
     assert {name: it for name, it in statuses.items() if it not in FRAMING[name].statuses} == {}
-    # What is asked about a head alone has no body.
-    told = {name: answer for name, answer in answers.items() if name != "HEAD"}
+    # A head that is asked for has no body, and what is no path of the API gets a page.
+    pages = {"HEAD", "OPTIONS *", "CONNECT"}
+    told = {name: answer for name, answer in answers.items() if name not in pages}
     assert_told_clearly(told, team)
 
 
@@ -140,9 +142,11 @@ async def test_the_longest_selectors_are_refused_by_name(mount: str, gateway: Pr
         )
 
     allowed = {(400, "invalid_model"), (400, "composite_validation"), (404, "model_not_found")}
-    strange = {name: verdict(it) for name, it in answers.items() if verdict(it)[:2] not in allowed}
-    assert strange == {}
-    assert {verdict(answer)[2] for answer in answers.values()} == {"model"}
+    verdicts = {name: verdict(answer) for name, answer in answers.items()}
+    assert {name for name, it in verdicts.items() if it[0] == 200} == READABLE_SELECTORS
+    refusals = {name: it for name, it in verdicts.items() if it[0] != 200}
+    assert {name: it for name, it in refusals.items() if it[:2] not in allowed} == {}
+    assert {param for _, _, param in refusals.values()} == {"model"}
     assert {verdict(answer) for answer in unreadable.values()} == {(400, "invalid_model", "model")}
     assert_told_clearly(answers | unreadable, team)
 
@@ -321,6 +325,8 @@ def filled_in(text: str, team: Team) -> bytes:
 
 
 def verdict(answer: Answer) -> tuple[int, str, str | None]:
+    if answer[0] == 200:
+        return 200, "", None
     error = orjson.loads(answer[1])["error"]
     return answer[0], error["code"], error["param"]
 
@@ -330,6 +336,7 @@ def assert_told_clearly(answers: dict[str, Answer], team: Team) -> None:
     for name, (status, body) in answers.items():
         if status == 200:
             continue
+        assert body.startswith(b'{"error":'), (name, body)
         error = orjson.loads(body)["error"]
         assert error.keys() >= {"message", "type", "param", "code"}, name
         assert re.search(r"[.)?]$", error["message"]), (name, error["message"])
