@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import assert_never
 
-from gateway.errors import CustomEndpointNotFound, GatewayError, ModelNotFound
+from gateway.errors import CustomEndpointNotFound, GatewayError, InvalidValue, ModelNotFound
 from gateway.routing.automatic import choose_automatically
 from gateway.routing.found import Found
 from gateway.routing.leaves import OWN_ENDPOINT, OWN_ENDPOINT_PREFIX
 from gateway.routing.metrics import choose_by_metric
 from gateway.routing.permission import SHOWN_MODEL_CHARACTERS, allowed, is_allowed
 from gateway.routing.reach import measured_tokens
-from gateway.routing.score import rank
+from gateway.routing.score import PREFERRED_SCORING, rank
 from gateway.routing.target import Offer
 from gateway.routing.tree import Automatic, ByMetric, Leaf, Named
 from gateway.routing.views import Catalogue, Conditions, PolicyView
@@ -27,6 +27,13 @@ def find(
     param: str = "model",
 ) -> Found:
     """What a leaf leads to. Raises ModelNotFound, ModelBlocked, ProviderBlocked or NoProviderInThresholds."""
+    is_open = isinstance(leaf, Named) and leaf.provider is None
+    if param == "model" and request.routing in PREFERRED_SCORING and not is_open:
+        raise InvalidValue(
+            "routing chooses among the providers of a model: send one without provider or criteria, "
+            "or leave routing out.",
+            param="routing",
+        )
     match leaf:
         case Named():
             return Found(_named(leaf, request, catalogue, policy, conditions, param))
@@ -55,14 +62,15 @@ def _named(
     offers = catalogue.providers_of(leaf.text)
     if not offers:
         raise _not_found(leaf, param)
+    preferred = PREFERRED_SCORING.get(request.routing)
     return rank(
         allowed(offers, policy.allowed_models, text=leaf.text, param=param),
         health=conditions.health,
-        scoring=conditions.scoring,
-        is_stream=request.is_stream,
+        scoring=preferred or conditions.scoring,
+        is_stream=request.is_stream or preferred is not None,
         prompt_tokens=measured_tokens(request),
         session_id=request.session_id,
-        luck=conditions.luck,
+        luck=None if preferred else conditions.luck,
     )
 
 

@@ -43,6 +43,12 @@ class Score(Struct, frozen=True):
 
 
 PLAIN_SCORING = Scoring()
+# What a request may prefer (`routing`), beside not to be sent to who is down.
+PREFERRED_SCORING = {
+    "price": Scoring(price_weight=1.0, throughput_weight=0.0, latency_weight=0.0, cache_weight=0.0),
+    "throughput": Scoring(price_weight=0.0, throughput_weight=1.0, latency_weight=0.0, cache_weight=0.0),
+    "latency": Scoring(price_weight=0.0, throughput_weight=0.0, latency_weight=1.0, cache_weight=0.0),
+}
 
 
 def rank(

@@ -42,6 +42,8 @@ def wished(request: ChatRequest, headers: Headers) -> ChatRequest:
                 param="x-bf-api-key",
             )
         changes |= {"provider_key": keys.pop(), "use_custom_keys": True}
+    if changes and request.followers:
+        changes["followers"] = tuple(wished(follower, headers) for follower in request.followers)
     return replace(request, **changes) if changes else request
 
 

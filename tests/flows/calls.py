@@ -69,13 +69,23 @@ async def get(gateway: Process, key: str, path: str, **headers: str) -> Reply:
 
 
 async def send(
-    gateway: Process, key: str, method: str, path: str, *, json: Any = None, **headers: str
+    gateway: Process,
+    key: str,
+    method: str,
+    path: str,
+    *,
+    json: Any = None,
+    content: bytes | None = None,
+    **headers: str,
 ) -> Reply:
+    """`content` is a body as it is, which need not be JSON."""
     own = {"authorization": f"Bearer {key}"} if key else {}
     fields = {**own, **{name.replace("_", "-"): value for name, value in headers.items()}}
     # Nothing is encrypted here, and loading certificates takes longer than the call.
     async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, verify=False) as client:
-        answer = await client.request(method, f"{gateway.url}{path}", json=json, headers=fields)
+        answer = await client.request(
+            method, f"{gateway.url}{path}", json=json, content=content, headers=fields
+        )
     return Reply(answer.status_code, answer.headers, answer.content)
 
 

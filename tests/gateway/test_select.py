@@ -1,5 +1,6 @@
 """The choice of targets: order, permission, ability, window."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from gateway.errors import (
     ContextLengthExceeded,
     GatewayError,
     InvalidModel,
+    InvalidValue,
     ModelBlocked,
     ModelNotFound,
     NoPrice,
@@ -15,10 +17,24 @@ from gateway.errors import (
     UnsupportedParameter,
 )
 from gateway.routing.permission import is_allowed
+from gateway.routing.select import choose_targets
 from gateway.routing.target import Target
+from gateway.routing.views import Conditions
 from gateway.wire.chat import parse_chat_request
 from tests.gateway.chat_bodies import said
-from tests.gateway.shelf import PLATFORM, Key, Shelf, chosen, connection, names, offer, price, request
+from tests.gateway.shelf import (
+    PLATFORM,
+    SHELF,
+    Key,
+    Shelf,
+    chosen,
+    connection,
+    names,
+    offer,
+    price,
+    request,
+)
+from tests.gateway.test_score import Measured
 
 
 @pytest.mark.parametrize(
@@ -233,3 +249,31 @@ def test_a_prompt_is_refused_only_when_no_tokenizer_could_make_it_fit(length: in
         return
     with pytest.raises(ContextLengthExceeded):
         chosen(asked, shelf=shelf)
+
+
+FAST_AND_DEAR = Measured(
+    ttfts_ms={"openai": 100.0, "azure": 900.0}, throughputs={"openai": 80.0, "azure": 10.0}
+)
+
+
+@pytest.mark.parametrize(
+    ("routing", "first"),
+    [(None, "azure"), ("auto", "azure"), ("price", "azure"), ("throughput", "openai"), ("latency", "openai")],
+)
+def test_a_request_may_prefer_price_throughput_or_latency(routing: str | None, first: str) -> None:
+    conditions = Conditions(luck=Random(7), health=FAST_AND_DEAR)
+
+    choice = choose_targets(
+        request("gpt-4o", routing=routing), catalogue=SHELF, policy=Key(), conditions=conditions
+    )
+
+    assert choice.targets[0].provider == first
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-4o", "gpt-4o@cost", "auto"])
+def test_a_preference_among_providers_needs_a_model_that_leaves_them_open(model: str) -> None:
+    with pytest.raises(InvalidValue) as refusal:
+        chosen(request(model, routing="latency"))
+
+    assert refusal.value.param == "routing"
+    assert chosen(request("gpt-4o", routing="latency", fallbacks=["openai/gpt-4o-mini"]))
