@@ -16,7 +16,12 @@ from django.db.models.functions import Lower
 
 from accounts.people import PersonManager
 from accounts.permissions import Role
-from accounts.rules import MAX_NAME_CHARACTERS
+from accounts.rules import (
+    DEFAULT_CACHE_TTL_SECONDS,
+    MAX_CACHE_TTL_SECONDS,
+    MAX_NAME_CHARACTERS,
+    MIN_CACHE_TTL_SECONDS,
+)
 
 AT_LEAST_ONE = [MinValueValidator(1)]
 
@@ -180,10 +185,28 @@ class Project(Limits):
     is_body_logging_on = models.BooleanField(
         default=True, db_default=True, help_text="Store prompts and answers when the organization does."
     )
+    is_caching_on = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Give the answer that the same request of this project had before.",
+    )
+    cache_ttl_seconds = models.PositiveIntegerField(
+        default=DEFAULT_CACHE_TTL_SECONDS,
+        db_default=DEFAULT_CACHE_TTL_SECONDS,
+        help_text="How long an answer may be given again.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint("organization", Lower("name"), name="project_name_once")]
+        constraints = [
+            models.UniqueConstraint("organization", Lower("name"), name="project_name_once"),
+            models.CheckConstraint(
+                condition=models.Q(
+                    cache_ttl_seconds__gte=MIN_CACHE_TTL_SECONDS, cache_ttl_seconds__lte=MAX_CACHE_TTL_SECONDS
+                ),
+                name="project_cache_ttl_in_range",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -12,6 +12,8 @@ from functools import cache
 from accounts.errors import NameMissing, WrongLimit
 
 MAX_NAME_CHARACTERS = 120
+# Of a project's cache: ten seconds to a year (CONTRACT 1.4.7).
+MIN_CACHE_TTL_SECONDS, DEFAULT_CACHE_TTL_SECONDS, MAX_CACHE_TTL_SECONDS = 10, 60, 31_536_000
 MAX_TAGS = 20
 MAX_TAG_CHARACTERS = 64
 MAX_ALLOWED_MODELS = 100
@@ -37,6 +39,15 @@ def check_rates(
     _check_rate("Requests per minute", requests_per_minute, most=MAX_RATE)
     _check_rate("Tokens per minute", tokens_per_minute, most=MAX_TOKENS_PER_MINUTE)
     _check_rate("Concurrent requests", concurrent_requests, most=MAX_RATE)
+
+
+def check_cache_ttl(seconds: int) -> None:
+    """Raise WrongLimit unless an answer may be given again for so long."""
+    if not MIN_CACHE_TTL_SECONDS <= seconds <= MAX_CACHE_TTL_SECONDS:
+        raise WrongLimit(
+            f"Answers are kept for {MIN_CACHE_TTL_SECONDS} to {MAX_CACHE_TTL_SECONDS} seconds, "
+            f"got {seconds}."
+        )
 
 
 def check_expiry(expires_at: datetime | None) -> None:

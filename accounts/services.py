@@ -106,6 +106,15 @@ def set_project_body_logging(*, project: Project, is_on: bool) -> None:
 
 
 @transaction.atomic
+def set_project_caching(*, project: Project, is_on: bool, ttl_seconds: int) -> None:
+    """Whether the project's requests get answers that were given before, and for how long."""
+    rules.check_cache_ttl(ttl_seconds)
+    project.is_caching_on, project.cache_ttl_seconds = is_on, ttl_seconds
+    project.save(update_fields=["is_caching_on", "cache_ttl_seconds"])
+    bump_epoch(project.organization_id)
+
+
+@transaction.atomic
 def update_project(*, project: Project, name: str, mode: str) -> None:
     """Change what the project is called and whose provider keys it uses."""
     project.name, project.mode = rules.checked_name(name), Project.Mode(mode)

@@ -39,6 +39,7 @@ NAMES = {
     "finish_reason": "Finish reason",
     "least_cost_usd": "Cost from $",
     "least_duration_ms": "Duration from ms",
+    "cache_hit": "From the cache",
     "would_refuse": "Beyond the budget",
     "search": "Id",
     "missing": "Without",

@@ -18,6 +18,7 @@ ESTIMATED = "The provider told no usage, so we counted the tokens"
 RECOVERED = "Settled from the last reading after a process was lost"
 NO_NAME = "deleted key"
 RERATED = "Re-rated: a better price became known later"
+FROM_CACHE = "Out of the cache; nothing was charged"
 OWN_KEY = "Paid with your own provider key; nothing was charged"
 
 
@@ -92,6 +93,8 @@ def mark_of(event: UsageEvent) -> str:
     """Why the cost deserves a second look; empty if it does not."""
     if event.ending == UsageEvent.Ending.RECOVERED:
         return RECOVERED
+    if event.cache_hit:
+        return FROM_CACHE
     if event.is_own_credential:
         return OWN_KEY
     return ESTIMATED if event.is_estimated else ""

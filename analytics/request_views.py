@@ -22,6 +22,7 @@ from analytics.seen import PERIOD_PARAMETERS, Seen, seen_by
 from analytics.selectors import total_of_filters, total_of_group
 from analytics.session_views import session_address
 from billing import selectors as billing_selectors
+from billing.event_filters import ANY_HIT, NO_HIT
 from billing.models import UsageEvent
 from billing.money import ZERO_USD
 
@@ -101,6 +102,8 @@ def request_detail(request: HttpRequest, slug: str, event_id: UUID) -> HttpRespo
         "key_href": _address("key_detail", slug, event.key_id),
         "ledger_href": _address("ledger_transfer", slug, event.id) if _is_in_ledger(seen, event) else "",
         "idempotency_key": event.parameters.get("idempotency_key", ""),
+        "cache_id": event.parameters.get("cache_id", ""),
+        "healing": event.parameters.get("healing", ""),
         "original_href": _address("request", slug, original) if original else "",
         "steps": request_story.timeline(event),
         "attempts": request_story.attempts(event),
@@ -150,6 +153,7 @@ def _choices(seen: Seen) -> dict[str, list[tuple[str, str]]]:
         "keys": [(str(key.pk), f"{key.name} …{key.last_four}") for key in seen.tenant.keys()[:MAX_CHOICES]],
         "projects": [(str(project.pk), project.name) for project in seen.tenant.projects()[:MAX_CHOICES]],
         "endings": list(UsageEvent.Ending.choices),
+        "cache_hits": [(ANY_HIT, "Yes"), *UsageEvent.CacheHit.choices, (NO_HIT, "No")],
     }
     for dimension, value in pairs:
         choices.setdefault(f"{dimension}s", []).append((value, value))

@@ -29,7 +29,8 @@ Moment = Annotated[datetime, Meta(tz=True)]
 
 _TEXT_COLUMNS = (
     "request_id", "route", "requested_model", "model", "provider", "ending", "error_code", "error_message",
-    "finish_reason", "price_version", "end_user", "session_id", "agent", "source", "signature",
+    "finish_reason", "price_version", "end_user", "session_id", "agent", "source",
+    "cache_hit", "signature",
 )  # fmt: skip
 _PLAIN_COLUMNS = (
     "status", "cost_parts", "duration_ms", "first_token_ms", "overhead_ms", "timeline", "attempts", "limits",
@@ -98,6 +99,7 @@ class Arrival(msgspec.Struct, frozen=True):
     source: str = ""
     signature: str = ""
     metadata: dict[str, str] = {}
+    cache_hit: str = ""
     would_refuse: Annotated[list[UUID], Meta(max_length=MAX_BUDGETS)] = []
     request_body: bytes | None = None
     response_body: bytes | None = None

@@ -22,6 +22,7 @@ GOOD_ENDINGS = (
     UsageEvent.Ending.RACE_LEG,
 )
 SUCCEEDED, FAILED = "ok", "error"
+ANY_HIT, NO_HIT = "any", "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,8 @@ class EventFilters:
     """None or empty leaves a field open. `status` is "ok", "error" or a number; `search` an id.
 
     `tag` is one tag or several with commas, which must all be there; `metadata` a name that must be
-    there, or `name=value`. `would_refuse` is an observe-only budget that did not cover the request.
+    there, or `name=value`. `cache_hit` is "any", "none" or a kind of hit; `would_refuse` is an
+    observe-only budget that did not cover the request.
     """
 
     start: datetime | None = None
@@ -52,6 +54,7 @@ class EventFilters:
     least_cost_usd: Decimal | None = None
     least_duration_ms: int | None = None
     would_refuse: uuid.UUID | None = None
+    cache_hit: str = ""
     search: str = ""
 
     @property
@@ -81,6 +84,10 @@ class EventFilters:
             condition &= Q(cost_usd__gte=self.least_cost_usd)
         if self.least_duration_ms is not None:
             condition &= Q(duration_ms__gte=self.least_duration_ms)
+        if self.cache_hit in (ANY_HIT, NO_HIT):
+            condition &= Q(cache_hit="") if self.cache_hit == NO_HIT else ~Q(cache_hit="")
+        elif self.cache_hit:
+            condition &= Q(cache_hit=self.cache_hit)
         if self.would_refuse is not None:
             condition &= Q(would_refuse__contains=[self.would_refuse])
         return condition

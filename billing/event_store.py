@@ -24,7 +24,8 @@ _COLUMNS = (
     " audio_input_tokens, audio_output_tokens, image_input_tokens, cache_write_1h_tokens, searches,"
     " is_estimated, price_version,"
     " cost_usd, charge_usd, cost_parts, duration_ms, first_token_ms, overhead_ms, timeline, attempts,"
-    " limits, parameters, tags, end_user, session_id, agent, source, signature, metadata, would_refuse"
+    " limits, parameters, tags, end_user, session_id, agent, source, signature, metadata, would_refuse,"
+    " cache_hit"
 )
 # An id is bound to one moment of arrival, but two reports of it may differ in its precision.
 _INSERT_EVENTS = f"""

@@ -25,6 +25,8 @@ from billing.audit_models import LedgerAuditFinding as LedgerAuditFinding
 from billing.columns import USD_DECIMALS as USD_DECIMALS
 from billing.columns import USD_DIGITS as USD_DIGITS
 from billing.columns import usd_field as usd_field
+from billing.event_models import IngestCursor as IngestCursor
+from billing.event_models import UsageBody as UsageBody
 from billing.invoice_models import Invoice as Invoice
 from billing.invoice_models import InvoiceCounter as InvoiceCounter
 from billing.payment_models import BillingProfile as BillingProfile
@@ -156,6 +158,10 @@ class UsageEvent(models.Model):
         REPLAYED = "replayed", "Replayed by its Idempotency-Key"
         RACE_LEG = "race_leg", "Leg of a race that did not answer"
 
+    class CacheHit(models.TextChoices):
+        DIRECT = "direct", "The same request"
+        SEMANTIC = "semantic", "A request alike in meaning"
+
     pk = models.CompositePrimaryKey("id", "occurred_at")
     id = models.UUIDField(default=uuid.uuid4)
     occurred_at = models.DateTimeField(help_text="When the request arrived.")
@@ -219,6 +225,13 @@ class UsageEvent(models.Model):
     metadata = models.JSONField(
         default=dict, db_default={}, help_text="Names and texts that the client gave it."
     )
+    cache_hit = models.CharField(
+        max_length=16,
+        blank=True,
+        choices=CacheHit.choices,
+        db_default="",
+        help_text="How the answer was found in the cache; empty: a provider gave it.",
+    )
     would_refuse = ArrayField(
         models.UUIDField(),
         default=list,
@@ -273,6 +286,12 @@ class UsageEvent(models.Model):
                 fastupdate=False,
                 condition=~models.Q(metadata={}),
             ),
+            models.Index(
+                "organization_id",
+                "occurred_at",
+                name="usage_event_by_cache_hit",
+                condition=~models.Q(cache_hit=""),
+            ),
             GinIndex(
                 fields=["would_refuse"],
                 name="usage_event_by_would_refuse",
@@ -283,30 +302,6 @@ class UsageEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} {self.ending}"
-
-
-class UsageBody(models.Model):
-    """The stored request and answer of an event, encrypted with the organization's data key."""
-
-    pk = models.CompositePrimaryKey("event_id", "occurred_at")
-    event_id = models.UUIDField()
-    occurred_at = models.DateTimeField()
-    organization_id = models.UUIDField()
-    encrypted_request = models.BinaryField(null=True)
-    encrypted_response = models.BinaryField(null=True)
-
-    def __str__(self) -> str:
-        return f"bodies of {self.event_id}"
-
-
-class IngestCursor(models.Model):
-    """How far a shard's stream has been ingested; moves in the transaction that writes the events."""
-
-    shard = models.PositiveSmallIntegerField(primary_key=True)
-    stream_id = models.CharField(max_length=48, default="0-0")
-
-    def __str__(self) -> str:
-        return f"shard {self.shard} to {self.stream_id}"
 
 
 class LedgerAccount(models.Model):

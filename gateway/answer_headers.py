@@ -10,6 +10,7 @@ from gateway.errors import GatewayError, RateLimited
 from gateway.exchange import HeaderPairs
 from gateway.limits import Standing
 from gateway.trace import Trace
+from gateway.treatment import Treatment
 
 EVENT_ID_HEADER = b"x-farebox-event-id"
 CLAMPED_HEADER = b"x-farebox-budget-clamped"
@@ -23,6 +24,7 @@ LIMIT_HEADERS = {
     ),
     TOKENS: (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens"),
 }
+HIT_HEADERS = ((b"x-cache", b"HIT"), (b"x-llmgateway-cache", b"HIT"))
 _left = itemgetter("left")
 
 
@@ -74,3 +76,17 @@ def _duration(milliseconds: int) -> str:
     minutes, rest_ms = divmod(milliseconds, 60_000)
     seconds = f"{rest_ms / 1000:.3f}".rstrip("0").rstrip(".")
     return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+
+
+def hit_headers(treatment: Treatment | None) -> HeaderPairs:
+    """That the answer came out of the cache, under our name and LLM Gateway's, and how it was found."""
+    if treatment is None or treatment.hit is None:
+        return ()
+    if "similarity" not in treatment.search:
+        return HIT_HEADERS
+    similarity = f"{treatment.search['similarity']:.4f}".encode()
+    return (
+        *HIT_HEADERS,
+        (b"x-llmgateway-cache-match", treatment.hit_type.encode()),
+        (b"x-llmgateway-cache-similarity", similarity),
+    )

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from gateway.cache_calls import ONE_PATH, SCOPE_PATH, CacheClearOne, CacheClearScope
 from gateway.consumers import ChatCompletionConsumer, HttpConsumer, NotFoundConsumer
 from gateway.listing import (
     Credits,
@@ -41,6 +42,7 @@ OPERATIONS: dict[str, type[HttpConsumer]] = {
     "/readyz": Readiness,
     "/metrics": Metrics,
 }
+CACHE_CALLS: dict[str, type[HttpConsumer]] = {ONE_PATH: CacheClearOne, SCOPE_PATH: CacheClearScope}
 MODEL_ID = "/{id}"
 UNIFY_MODELS = "/v0/models"
 OWN_PREFIXES = tuple(f"{mount}/" for mount in MOUNTS)
@@ -84,6 +86,10 @@ class GatewayApplication:
         for prefix in (*MODEL_LISTS, *CHAT_MODEL_LISTS, UNIFY_MODELS):
             if scope["method"] == "GET" and path.startswith(f"{prefix}/"):
                 return self._routes["GET", prefix + MODEL_ID]
+        for prefix in CACHE_CALLS:
+            if path.startswith(f"{prefix}/"):
+                is_clear = scope["method"] == "DELETE"
+                return self._routes["DELETE", prefix + MODEL_ID] if is_clear else self._other_method
         if is_management(path):
             return self._fallback or self._no_web_process
         if path in self._paths:
@@ -106,6 +112,8 @@ class GatewayApplication:
         routes["GET", UNIFY_MODELS + MODEL_ID] = ModelDetail.as_asgi(self._running_plane, mount="/v0")
         for path, consumer in V1_LISTS.items():
             routes["GET", path] = consumer.as_asgi(self._running_plane, mount="/v1")
+        for path, consumer in CACHE_CALLS.items():
+            routes["DELETE", path + MODEL_ID] = consumer.as_asgi(self._running_plane, mount="/v1")
         for path, consumer in OPERATIONS.items():
             routes["GET", path] = consumer.as_asgi(self._running_plane)
         return routes

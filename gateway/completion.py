@@ -25,6 +25,7 @@ from gateway.meter import Meter
 from gateway.money_errors import OutOfMoney
 from gateway.policy import Policy
 from gateway.relay import Call, Relay
+from gateway.reuse import Reuse
 from gateway.router import Route, Router
 from gateway.running import Running, RunningRequests, recovery_event
 from gateway.trace import CLIENT_LEFT_STATUS, Trace
@@ -47,6 +48,7 @@ class Completions:
     admission: Admission
     attempts: Attempts
     running: RunningRequests
+    reuse: Reuse
     relay: Relay
     bodies: BodyLog
 
@@ -57,16 +59,21 @@ class Completions:
             trace.policy = policy = await self.callers.identify(incoming.headers)
             trace.request = request = incoming.chat_request(self.limits)
             route = self.router.route(request, policy, hops=incoming.hops)
+            if self.reuse.concerns(policy, request, incoming.headers):
+                route = await self.reuse.applied(route, trace, incoming.headers)
             running = await self._admit(trace, policy, request, route)
         except Exception as exc:  # noqa: BLE001  # whatever it is, the client gets an answer
             error = known_error(exc, trace)
             self.running.refuse(trace, error)
+            self.reuse.end(trace, ending="refused")
             await delivery.refuse(error, trace)
             return
         call = Call(trace, delivery, running, incoming.body, self.bodies.transcript())
         try:
             forwarded = incoming.forwarded_headers()
-            answering = await self.attempts.first_answer(route.targets, trace, extra_headers=forwarded)
+            answering = route.known or await self.attempts.first_answer(
+                route.targets, trace, extra_headers=forwarded
+            )
             await self.relay.pass_on(answering, call)
             self._settle(call, status=200, ending="completed")
         except asyncio.CancelledError:
@@ -125,6 +132,8 @@ class Completions:
             return event | fields(call.trace, request_body=call.request_body, transcript=call.transcript)
 
         self.running.settle(call.running, story)
+        if call.trace.treatment is not None:
+            self.reuse.end(call.trace, ending=ending, reading=call.running.used())
 
 
 def known_error(exc: Exception, trace: Trace) -> GatewayError:

@@ -7,8 +7,12 @@ import asyncio
 import time
 from contextlib import suppress
 
+from msgspec.structs import replace
+
+from billing.pricing import Cost
 from gateway.answer_headers import (
     EVENT_ID_HEADER,
+    hit_headers,
     identity_headers,
     limit_headers,
     standing_of,
@@ -17,10 +21,11 @@ from gateway.answer_headers import (
 from gateway.errors import GatewayError
 from gateway.exchange import HeaderPairs, Incoming, Reply
 from gateway.running import Running
-from gateway.trace import Trace
+from gateway.trace import FREE, Trace
+from gateway.treatment import TreatedStream
 from gateway.wire.answer import render_answer
 from gateway.wire.failure import render_failure
-from gateway.wire.shapes import ChatAnswer, Served
+from gateway.wire.shapes import ChatAnswer, Reading, Served
 from gateway.wire.stream import StreamRewriter
 
 COMPLETION_ID_PREFIX = "chatcmpl-"
@@ -33,7 +38,12 @@ class Delivery:
     def __init__(self, incoming: Incoming, reply: Reply) -> None:
         self._incoming = incoming
         self._reply = reply
-        self._rewriter: StreamRewriter | None = None
+        self._rewriter: StreamRewriter | TreatedStream | None = None
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether the answer is held back until it is whole."""
+        return isinstance(self._rewriter, TreatedStream) and self._rewriter.is_holding
 
     async def refuse(self, error: GatewayError, trace: Trace) -> None:
         """A failure before anything was sent: a status and the dialect's envelope."""
@@ -69,12 +79,12 @@ class Delivery:
 
     async def send_answer(self, answer: ChatAnswer, running: Running) -> None:
         trace = running.trace
-        reading = running.meter.reading()
+        reading, cost = _reading_and_charge(running)
         body = render_answer(
             answer,
             served=_served(trace),
             reading=reading,
-            cost=trace.charge(reading),
+            cost=cost,
             dialect=self._incoming.dialect,
             routing=trace.attempts,
             latency_ms=round(trace.now_ms),
@@ -85,10 +95,11 @@ class Delivery:
             *identity_headers(trace),
             *timing_headers(trace),
             *limit_headers(trace.standing),
+            *hit_headers(trace.treatment),
         ]
         await self._send_whole(200, headers, body)
 
-    async def start_stream(self, running: Running) -> StreamRewriter:
+    async def start_stream(self, running: Running) -> StreamRewriter | TreatedStream:
         """Send the head of an event stream; gives what turns chunks into this client's bytes."""
         trace = running.trace
         assert trace.request is not None, "a request that is served has been parsed"
@@ -100,13 +111,16 @@ class Delivery:
             *identity_headers(trace),
             *timing_headers(trace),
             *limit_headers(trace.standing),
+            *hit_headers(trace.treatment),
         ]
-        self._rewriter = StreamRewriter(
+        rewriter = StreamRewriter(
             dialect=self._incoming.dialect,
             served=_served(trace),
             include_usage=trace.request.include_usage,
             created=int(time.time()),
         )
+        treatment = trace.treatment
+        self._rewriter = rewriter if treatment is None else TreatedStream(rewriter, treatment)
         await self._reply.send_headers(status=200, headers=headers)
         return self._rewriter
 
@@ -116,13 +130,15 @@ class Delivery:
         await self._reply.send_body(data, more_body=True)
         running.sending_since = None
 
-    async def finish_stream(self, rewriter: StreamRewriter, running: Running) -> None:
+    async def finish_stream(self, rewriter: StreamRewriter | TreatedStream, running: Running) -> None:
         """Send what was held back for the usage, and `[DONE]`."""
         trace = running.trace
-        reading = running.meter.reading()
+        reading, cost = _reading_and_charge(running)
+        if trace.treatment is not None:
+            rewriter.tell_of(_served(trace))
         last = rewriter.finish(
             reading=reading,
-            cost=trace.charge(reading),
+            cost=cost,
             routing=trace.attempts,
             latency_ms=round(trace.now_ms),
         )
@@ -138,7 +154,8 @@ def _served(trace: Trace) -> Served:
     target, request = trace.target, trace.request
     assert target is not None, "someone answered"
     assert request is not None, "something was asked"
-    return Served(
+    treatment = trace.treatment
+    served = Served(
         completion_id=COMPLETION_ID_PREFIX + trace.request_id.hex,
         request_id=trace.shown_id,
         requested_model=request.model,
@@ -150,3 +167,20 @@ def _served(trace: Trace) -> Served:
         tags=tuple(trace.tags),
         raw=trace.raw,
     )
+    if treatment is None:
+        return served
+    return replace(
+        served,
+        is_cached=treatment.hit is not None,
+        healing=treatment.healing_object,
+        cache_debug=treatment.cache_debug,
+    )
+
+
+def _reading_and_charge(running: Running) -> tuple[Reading, Cost | None]:
+    """What the client is told that its answer took, and what it is charged. A kept one costs nothing."""
+    treatment = running.trace.treatment
+    if treatment is not None and treatment.hit is not None:
+        return treatment.hit.reading, FREE
+    reading = running.meter.reading()
+    return reading, running.trace.charge(reading)

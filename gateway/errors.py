@@ -22,6 +22,7 @@ UNAVAILABLE_MESSAGES = {
     "limits_unavailable": "Limits cannot be checked at the moment.",
     "counters_rebuilding": "Counters are being restored after an outage.",
     "policies_unavailable": "Keys cannot be looked up at the moment.",
+    "cache_unavailable": "The cache cannot be reached at the moment.",
     "draining": "This server is about to stop.",
     "hold_expired": "This server did not renew the request's hold in time, and it was settled.",
 }
@@ -274,6 +275,19 @@ class TooManyCalls(GatewayError):
     """An address or a key makes more management calls than it may; nothing of a budget is used up."""
 
     status, type, code, retryable = 429, "rate_limit_error", "rate_limit_exceeded", True
+
+
+class DuplicateRequest(GatewayError):
+    """The same was asked a moment ago, and the organization has doubles refused."""
+
+    status, type, code, retryable = 429, "rate_limit_error", "duplicate_request", True
+
+    def __init__(self, *, seconds: int, retry_after_seconds: float) -> None:
+        super().__init__(
+            f"This is the same request (session, model, messages and tools) as one of the last {seconds} "
+            "seconds, and this organization refuses such doubles. If it is meant, send it again later.",
+            retry_after_seconds=retry_after_seconds,
+        )
 
 
 class InternalError(GatewayError):

@@ -91,7 +91,24 @@ class ProjectForm(BudgetForm, RatesForm):
         help_text="Where the organization stores them at all; see Settings.",
     )
 
+    is_caching_on = forms.BooleanField(
+        label="Give known answers again",
+        required=False,
+        help_text="The same request of this project gets the answer it had before, at no charge.",
+    )
+    cache_ttl_seconds = forms.IntegerField(
+        label="Answers are known for, in seconds",
+        required=False,
+        min_value=rules.MIN_CACHE_TTL_SECONDS,
+        max_value=rules.MAX_CACHE_TTL_SECONDS,
+        initial=rules.DEFAULT_CACHE_TTL_SECONDS,
+        help_text="From ten seconds to a year; a request may say otherwise.",
+    )
+
     field_order = ("name", "mode", "budget_usd", "budget_window")
+
+    def clean_cache_ttl_seconds(self) -> int:
+        return self.cleaned_data["cache_ttl_seconds"] or rules.DEFAULT_CACHE_TTL_SECONDS
 
     def clean_name(self) -> str:
         try:

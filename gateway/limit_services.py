@@ -13,6 +13,7 @@ from django.db import transaction
 
 import accounts.services
 from accounts.models import Organization, Project
+from accounts.rules import DEFAULT_CACHE_TTL_SECONDS
 from accounts.services import bump_epoch
 from accounts.tenancy import scoped
 from billing import budget_services
@@ -36,10 +37,13 @@ def create_project(
     budget_window: str = Budget.Window.MONTH,
     time_zone: str = "UTC",
     is_body_logging_on: bool = True,
+    is_caching_on: bool = False,
+    cache_ttl_seconds: int = DEFAULT_CACHE_TTL_SECONDS,
 ) -> Project:
     """A new project with its limits; the budget's periods follow the calendar of `time_zone`."""
     project = accounts.services.create_project(organization=organization, name=name, mode=mode)
     accounts.services.set_project_body_logging(project=project, is_on=is_body_logging_on)
+    accounts.services.set_project_caching(project=project, is_on=is_caching_on, ttl_seconds=cache_ttl_seconds)
     accounts.services.set_rates(
         holder=project,
         requests_per_minute=requests_per_minute,
@@ -63,10 +67,13 @@ def update_project(
     budget_window: str,
     time_zone: str,
     is_body_logging_on: bool = True,
+    is_caching_on: bool = False,
+    cache_ttl_seconds: int = DEFAULT_CACHE_TTL_SECONDS,
 ) -> None:
     """Replace everything that can be said about a project; None lifts a limit."""
     accounts.services.update_project(project=project, name=name, mode=mode)
     accounts.services.set_project_body_logging(project=project, is_on=is_body_logging_on)
+    accounts.services.set_project_caching(project=project, is_on=is_caching_on, ttl_seconds=cache_ttl_seconds)
     accounts.services.set_rates(
         holder=project,
         requests_per_minute=requests_per_minute,

@@ -18,6 +18,7 @@ from gateway.alert_models import BudgetAlert as BudgetAlert
 MAX_PROVIDER_CHARACTERS = 64
 MAX_BASE_URL_CHARACTERS = 512
 MAX_MODEL_CHARACTERS = 200
+MAX_DEDUPLICATION_SECONDS = 60
 PRICE_DIGITS, PRICE_DECIMALS = 12, 6
 
 
@@ -92,6 +93,33 @@ class OutagePolicy(models.Model):
 
     def __str__(self) -> str:
         return f"${self.redis_away_usd} for {self.organization_id} while Redis is away"
+
+
+class ReusePolicy(models.Model):
+    """What an organization wants of requests that are doubles, and of questions that are alike."""
+
+    organization = models.OneToOneField(
+        Organization, on_delete=models.CASCADE, primary_key=True, related_name="reuse_policy"
+    )
+    deduplication_seconds = models.PositiveSmallIntegerField(
+        default=0, help_text="How long a request's double is refused; 0: it is not."
+    )
+    embedding_model = models.CharField(
+        max_length=MAX_PROVIDER_CHARACTERS + 1 + MAX_MODEL_CHARACTERS,
+        blank=True,
+        help_text="Who tells how alike two questions are, as provider/model; empty: nobody.",
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(deduplication_seconds__lte=MAX_DEDUPLICATION_SECONDS),
+                name="reuse_policy_deduplication_in_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"doubles within {self.deduplication_seconds} s of {self.organization_id}"
 
 
 class CustomModel(models.Model):

@@ -39,6 +39,7 @@ from gateway.rebuild import Rebuilder
 from gateway.redis_pipeline import RedisPipeline
 from gateway.relay import Relay
 from gateway.resending import Resender
+from gateway.reuse import Reuse
 from gateway.revocation import Revocation
 from gateway.router import Router
 from gateway.routing.score import Scoring
@@ -92,7 +93,7 @@ class Plane:
         self.metrics = GatewayMetrics(self._gauges())
         self.metrics.registry.register(HealthMetrics(self.health))
         self.running = RunningRequests(self.settler, self.leases, on_end=self.metrics.count)
-        self._transport = _transport(settings)
+        self._transport, self.reuse = _transport(settings), Reuse(self.redis, settings=settings)
         self.rebuilder = Rebuilder(self.redis, self.policies, settings=settings)
         bodies = BodyLog(Vault(settings.master_key), limit_bytes=settings.logged_body_limit_bytes)
         self.completions = Completions(
@@ -102,6 +103,7 @@ class Plane:
             admission=self._admission(),
             attempts=self._attempts(),
             running=self.running,
+            reuse=self.reuse,
             relay=self._relay(bodies),
             bodies=bodies,
         )
@@ -147,6 +149,7 @@ class Plane:
             bodies=bodies,
             deadlines=self.deadlines,
             stream_total_timeout_seconds=self.settings.stream_total_timeout_seconds,
+            keep_alive_seconds=self.settings.keep_alive_seconds,
         )
 
     def _gauges(self) -> list[Gauge]:

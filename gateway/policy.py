@@ -70,6 +70,18 @@ class Ceiling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReuseRule:
+    """What a project and its organization want of answers that were given before. 0 and "": nothing.
+
+    `embedding_model`: who tells how alike two questions are, as `provider/model`.
+    """
+
+    cache_ttl_seconds: int = 0
+    deduplication_seconds: int = 0
+    embedding_model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything the data plane knows of a key. `scopes` goes from the narrowest to the widest.
 
@@ -104,6 +116,8 @@ class Policy:
     """Names that the organization gave to selectors."""
     default_fallbacks: tuple[str, ...] = ()
     """Models that are tried after those of a request that names no fallbacks itself."""
+    reuse: ReuseRule | None = None
+    """None: neither a cache nor anything else that concerns answers given before."""
     redis_away_nano: int = 0
     """What the organization lets through, over all processes, while Redis is away."""
 

@@ -26,6 +26,7 @@ from gateway.policy import (
     Ceiling,
     Policy,
     Reach,
+    ReuseRule,
     Scope,
     shard_of,
 )
@@ -52,13 +53,17 @@ SELECT e.epoch, k.id, k.secret_hmac, k.project_id, k.organization_id,
        p.concurrent_requests AS project_running,
        o.requests_per_minute AS organization_requests, o.tokens_per_minute AS organization_tokens,
        o.concurrent_requests AS organization_running,
-       COALESCE(w.redis_away_usd, 0) AS redis_away_usd
+       COALESCE(w.redis_away_usd, 0) AS redis_away_usd,
+       CASE WHEN p.is_caching_on THEN p.cache_ttl_seconds ELSE 0 END AS cache_ttl_seconds,
+       COALESCE(u.deduplication_seconds, 0) AS deduplication_seconds,
+       COALESCE(u.embedding_model, '') AS embedding_model
   FROM accounts_apikey k
   JOIN accounts_project p ON p.id = k.project_id
   JOIN accounts_organization o ON o.id = k.organization_id
   JOIN accounts_organizationepoch e ON e.organization_id = o.id
   LEFT JOIN billing_priceceiling c ON c.organization_id = o.id
   LEFT JOIN gateway_outagepolicy w ON w.organization_id = o.id
+  LEFT JOIN gateway_reusepolicy u ON u.organization_id = o.id
  WHERE k.secret_hmac = %s
 """
 BUDGET_SQL = """
@@ -168,7 +173,17 @@ def _policy(
         redis_away_nano=usd_to_nano(key["redis_away_usd"]),
         own_prices=own_prices,
         ceiling=_ceiling(key),
+        reuse=_reuse(key),
     )
+
+
+def _reuse(key: DictRow) -> ReuseRule | None:
+    rule = ReuseRule(
+        cache_ttl_seconds=key["cache_ttl_seconds"],
+        deduplication_seconds=key["deduplication_seconds"],
+        embedding_model=key["embedding_model"],
+    )
+    return rule if rule != ReuseRule() else None
 
 
 def _ceiling(key: DictRow) -> Ceiling | None:

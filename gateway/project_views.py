@@ -93,6 +93,8 @@ def project_detail(request: HttpRequest, slug: str, project_id: UUID) -> HttpRes
         "name": name,
         "mode": project.mode,
         "is_body_logging_on": project.is_body_logging_on,
+        "is_caching_on": project.is_caching_on,
+        "cache_ttl_seconds": project.cache_ttl_seconds,
         **rates_of(project),
         **amount_of(budget),
     }

@@ -4,6 +4,7 @@ What is passed on is covered by the request's hold (`gateway.extension`). How it
 `gateway.delivery`'s business, and what follows its end `gateway.completion`'s.
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -21,8 +22,13 @@ from gateway.meter import BYTES_PER_TOKEN
 from gateway.money_errors import AnswerOutgrewHold
 from gateway.running import Running
 from gateway.trace import Trace
+from gateway.treatment import TreatedStream
 from gateway.upstream import UpstreamStream
+from gateway.wire.joining import as_chunks
+from gateway.wire.kept_answer import KeptAnswer
 from gateway.wire.shapes import ChatAnswer, ChatChunk
+
+KEEP_ALIVE = b": keep-alive\n\n"
 
 
 class Call(Struct, frozen=True):
@@ -44,11 +50,17 @@ class Relay:
     bodies: BodyLog
     deadlines: Deadlines
     stream_total_timeout_seconds: float
+    keep_alive_seconds: float
 
-    async def pass_on(self, answering: Answering, call: Call) -> None:
+    async def pass_on(self, answering: Answering | KeptAnswer, call: Call) -> None:
         """Send the answer to its end, metered and covered by its hold."""
+        if isinstance(answering, KeptAnswer):
+            await self._give_again(answering, call)
+            return
         if isinstance(answering, ChatAnswer):
             call.running.meter.observe_answer(answering)
+            if call.trace.treatment is not None:
+                answering = await call.trace.treatment.treated(answering)
             call.transcript.observe_answer(answering)
             call.trace.finish_reason = answering.choices[0].get("finish_reason") or ""
             await self.extender.covered(call.running, ())
@@ -59,7 +71,11 @@ class Relay:
         try:
             with self.deadlines.within(self.stream_total_timeout_seconds):
                 async with aclosing(answering):
-                    await self._pump(answering, call)
+                    treatment = call.trace.treatment
+                    if treatment is None or not treatment.wants_healing:
+                        await self._pump(answering, call)
+                    else:
+                        await self._pump_alive(answering, call)
             self._note_health(call, ended_ms=call.trace.now_ms)
         except UpstreamError:
             assert call.trace.target is not None, "someone answers"
@@ -81,11 +97,33 @@ class Relay:
             ttft_ms=None if first_ms is None else first_ms - trace.asked_at_ms,
         )
 
+    async def _give_again(self, kept: KeptAnswer, call: Call) -> None:
+        """A kept answer in the form that was asked for: nothing of it is metered."""
+        answer, trace, delivery = kept.answer, call.trace, call.delivery
+        assert trace.request is not None, "something was asked"
+        call.transcript.observe_answer(answer)
+        trace.finish_reason = answer.finish_reason
+        if not trace.request.is_stream:
+            await delivery.send_answer(answer, call.running)
+            return
+        rewriter = await delivery.start_stream(call.running)
+        trace.first_token_ms = round(trace.now_ms, 3)
+        await delivery.send_piece(b"".join(map(rewriter.feed, as_chunks(answer))), call.running)
+        await delivery.finish_stream(rewriter, call.running)
+
+    async def _pump_alive(self, stream: UpstreamStream, call: Call) -> None:
+        beating = asyncio.create_task(self._beat(call))
+        try:
+            await self._pump(stream, call)
+        finally:
+            beating.cancel()
+
     async def _pump(self, stream: UpstreamStream, call: Call) -> None:
         """Everything that arrived in one read leaves in one write."""
         trace, meter = call.trace, call.running.meter
         rewriter = await call.delivery.start_stream(call.running)
-        keeps_answer = self.bodies.wants_response(trace)
+        is_held = isinstance(rewriter, TreatedStream) and rewriter.is_holding
+        keeps_answer = self.bodies.wants_response(trace) and not is_held
         watermark_bytes = trace.output_cap_tokens * BYTES_PER_TOKEN
         async for chunks in stream.chunks():
             for chunk in chunks:
@@ -102,5 +140,21 @@ class Relay:
                 raise AnswerOutgrewHold(held_nano=trace.held_nano)
         if not stream.has_ended and not rewriter.has_finish:
             raise ProviderError(f"The stream of {trace.provider} broke off before its end.")
+        if isinstance(rewriter, TreatedStream):
+            await self._send_rest(rewriter, call, is_held=is_held)
         trace.finish_reason = rewriter.finish_reason
         await call.delivery.finish_stream(rewriter, call.running)
+
+    async def _send_rest(self, stream: TreatedStream, call: Call, *, is_held: bool) -> None:
+        data = await stream.rest()
+        if is_held and stream.answer is not None and self.bodies.wants_response(call.trace):
+            call.transcript.observe_answer(stream.answer)
+        if data:
+            await call.delivery.send_piece(data, call.running)
+
+    async def _beat(self, call: Call) -> None:
+        """Show the client that its stream lives while its answer is held back."""
+        while True:
+            await asyncio.sleep(self.keep_alive_seconds)
+            if call.delivery.is_holding:
+                await call.delivery.send_piece(KEEP_ALIVE, call.running)

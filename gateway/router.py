@@ -28,6 +28,7 @@ from gateway.routing.select import Choice, choose_targets
 from gateway.routing.target import Offer, Target
 from gateway.routing.views import Conditions, Session
 from gateway.wire.chat_request import ChatRequest
+from gateway.wire.kept_answer import KeptAnswer
 from gateway.wire.models import Description
 
 # A custom endpoint may lead back to this gateway, which would call itself for ever.
@@ -43,6 +44,8 @@ class Route(Struct, frozen=True):
     requested_provider: str | None
     wants_session: bool = False
     """Whether it would be another one for a session that has begun: then it is asked for once more."""
+    known: KeptAnswer | None = None
+    """The answer, if it is known already: then nobody is asked."""
 
 
 class _Sources(Struct, frozen=True, eq=False):

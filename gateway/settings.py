@@ -98,6 +98,12 @@ class GatewaySettings:
     redis_away_minutes: float = _setting(60.0, "After this time without Redis a process refuses as well.")
     idempotency_hours: float = _setting(24.0, "How long an Idempotency-Key gives its answer again.")
     idempotency_answer_limit_bytes: int = _setting(1_048_576, "Larger answers are not kept for that.")
+    cache_answer_limit_bytes: int = _setting(1_048_576, "Larger answers are neither cached nor healed.")
+    cache_organization_limit_bytes: int = _setting(
+        67_108_864, "Room of one organization's cached answers in Redis; what expires first makes way."
+    )
+    cache_ttl_limit_seconds: int = _setting(31_536_000, "Longest that an answer may be cached.")
+    keep_alive_seconds: float = _setting(8.0, "Pause between comments while a stream's answer is held back.")
     settle_retry_seconds: float = _setting(0.5, "Pause before an undelivered settlement is sent again.")
     resend_seconds: float = _setting(
         10.0, "What was settled this recently is sent again to a Redis that has forgotten it."

@@ -23,6 +23,7 @@ from gateway.identifiers import new_request_id
 from gateway.limits import Need, Standing
 from gateway.policy import Policy
 from gateway.routing.target import Target
+from gateway.treatment import Treatment
 from gateway.wire.chat_request import ChatRequest
 from gateway.wire.raw import RawExchange
 from gateway.wire.shapes import Attempt, Reading
@@ -82,6 +83,8 @@ class Trace:
     claim: Claim | None = None
     clamped_tokens: int | None = None
     raw: RawExchange | None = None
+    treatment: Treatment | None = None
+    """What is done with the answer beside passing it on; nearly always nothing."""
     _id_text: str = ""
     _known: tuple[ChatRequest, int | None, dict[str, Any]] | None = None
     _billed: tuple[TokenUsage, str | None, Target | None, Bill] | None = None
@@ -286,7 +289,7 @@ class Trace:
         reading = reading or NOTHING_USED
         bill = self.bill(reading)
         target, cost_nano = self.target, bill.cost.total_nano
-        return {
+        event = {
             **self._known_from_start(),
             "status": status,
             "ending": ending,
@@ -314,6 +317,7 @@ class Trace:
                 }
             ),
         }
+        return event if self.treatment is None else self.treatment.noted(event)
 
     def _event_of(self, leg: LostLeg) -> dict[str, Any]:
         """The usage event of a leg that did not answer, recorded beside this one."""

@@ -47,7 +47,7 @@ def upstream_fields(request: ChatRequest, target: Target) -> tuple[JsonObject, t
     if target.provider == "google" and "google" in fields:
         fields["extra_body"] = {"google": fields.pop("google")}
     dropped += ["region"] if request.region and not target.region else []
-    dropped += ["plugins"] if request.plugins else []
+    dropped += ["plugins"] if request.plugins and not request.wants_healing else []
     dropped += request.unserved
     fields["stream"] = request.is_stream
     if request.is_stream and "stream_options" not in lacking:

@@ -14,6 +14,7 @@ from gateway.simulator.tokens import (
     emoji,
     json_tokens,
     line_separator,
+    pieces_of,
     reasoning_tokens,
     text_tokens,
     word,
@@ -101,6 +102,8 @@ def _spoken_tokens(request: ChatRequest, behaviour: Behaviour, called: tuple[Too
     if called:
         calls = (_call_tokens(tool, i) for i, tool in enumerate(called))
         return tuple(token for tokens in calls for token in tokens)
+    if behaviour.said:
+        return pieces_of(behaviour.said, Kind.TEXT)
     if request.json_schema is not None:
         return json_tokens(document_for(request.json_schema), Kind.TEXT)
     if behaviour.overrun_tokens is not None:

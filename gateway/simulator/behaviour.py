@@ -6,6 +6,7 @@ bytes is in answer.py, script.py and dialect/. The words are explained in docs/s
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -106,6 +107,7 @@ class Behaviour:
     bomb_mebibytes: int = 0
     served_tier: str = ""
     report: str = ""
+    said: str = ""
     marks: frozenset[Mark] = field(default_factory=frozenset)
 
 
@@ -225,7 +227,16 @@ def _set_report(behaviour: Behaviour, arguments: Arguments) -> Behaviour:
     return replace(behaviour, report=report)
 
 
+def _set_said(behaviour: Behaviour, arguments: Arguments) -> Behaviour:
+    try:
+        said = base64.urlsafe_b64decode(arguments.text(0)).decode("ascii")
+    except ValueError:
+        raise BadTrigger("[[say]] needs ASCII text as URL-safe base64") from None
+    return replace(behaviour, said=said)
+
+
 TRIGGERS: dict[str, Change] = {
+    "say": _set_said,
     "usage": _set_report,
     "tokens": lambda b, a: replace(b, tokens=a.integer(0, most=MAX_TOKENS)),
     "overrun": lambda b, a: replace(b, overrun_tokens=a.integer(0, most=MAX_TOKENS)),

@@ -65,7 +65,11 @@ def reasoning_tokens(count: int) -> tuple[Token, ...]:
 
 def json_tokens(document: object, kind: Kind, call: int = 0) -> tuple[Token, ...]:
     """The document in pieces of four bytes; blanks at its end, which JSON allows, fill the last piece."""
-    text = json.dumps(document)
+    return pieces_of(json.dumps(document), kind, call)
+
+
+def pieces_of(text: str, kind: Kind, call: int = 0) -> tuple[Token, ...]:
+    """ASCII text in pieces of four bytes, the last one filled with blanks."""
     padded = text + " " * (-len(text) % BYTES_PER_TOKEN)
     starts = range(0, len(padded), BYTES_PER_TOKEN)
     return tuple(Token(kind, padded[start : start + BYTES_PER_TOKEN], call) for start in starts)

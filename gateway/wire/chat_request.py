@@ -10,6 +10,8 @@ from gateway.wire.messages import BYTES_PER_TOKEN
 from gateway.wire.shapes import JsonObject
 
 SEARCHES_BOUND = 10
+HEALING_PLUGIN = "response-healing"
+HEALED_FORMATS = ("json_object", "json_schema")
 REASONING_BUDGET = "reasoning.max_tokens"
 MESSAGE_TOKENS_ESTIMATE = 3
 
@@ -113,6 +115,12 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     @property
     def prompt_tokens_estimate(self) -> int:
         return self.prompt.tokens_estimate
+
+    @property
+    def wants_healing(self) -> bool:
+        """Whether there is one answer that is to be JSON, and is to be healed if it is not."""
+        form = self.forwarded.get("response_format", {}).get("type")
+        return HEALING_PLUGIN in self.plugins and self.n == 1 and form in HEALED_FORMATS
 
     @property
     def has_tools(self) -> bool:

@@ -6,6 +6,7 @@ from gateway.wire.shapes import Attempt, JsonObject, Served
 
 
 def metadata_object(served: Served, routing: Sequence[Attempt]) -> JsonObject:
+    healing = {} if served.healing is None else {"healing": served.healing}
     return {
         "requested_model": served.requested_model,
         "requested_provider": served.requested_provider,
@@ -14,8 +15,9 @@ def metadata_object(served: Served, routing: Sequence[Attempt]) -> JsonObject:
         "underlying_used_model": served.upstream_name,
         "routing": [attempt.as_json() for attempt in routing],
         "request_id": served.request_id,
-        "cached": False,
+        "cached": served.is_cached,
         "tags": list(served.tags),
+        **healing,
     }
 
 
@@ -31,6 +33,8 @@ def extra_fields_object(served: Served, *, latency_ms: int, chunk_index: int | N
     }
     if served.raw is not None:
         fields |= served.raw.as_json()
+    if served.cache_debug is not None:
+        fields["cache_debug"] = served.cache_debug
     return fields if chunk_index is None else fields | {"chunk_index": chunk_index}
 
 

@@ -3,13 +3,14 @@
 from typing import Any
 
 from gateway.errors import InvalidModel, InvalidValue, MissingParameter
+from gateway.wire.chat_request import HEALING_PLUGIN
 from gateway.wire.checks import UNSAFE_CHARACTERS, array, label, one_of, positive_integer, shown
 from gateway.wire.parameters import OUTPUT_TOKENS_LIMIT, REASONING_EFFORTS
 from gateway.wire.shapes import JsonObject
 
 MODEL_CHARACTERS_LIMIT = 1024
 FALLBACKS_LIMIT = 16
-KNOWN_PLUGINS = ("response-healing",)
+KNOWN_PLUGINS = (HEALING_PLUGIN,)
 
 
 def read_model(model: Any) -> str:

@@ -166,6 +166,9 @@ class Served(Struct, frozen=True, kw_only=True):
     dropped_params: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     raw: "RawView | None" = None
+    is_cached: bool = False
+    healing: JsonObject | None = None
+    cache_debug: JsonObject | None = None
 
 
 class Attempt(Struct, frozen=True, kw_only=True):

@@ -83,6 +83,10 @@ class StreamRewriter:
             return ready
         return ready + self._render(choices, chunk.extras)
 
+    def tell_of(self, served: Served) -> None:
+        """What is known at the end only about who answered, and how."""
+        self._served = served
+
     def finish(
         self, *, reading: Reading, cost: Cost | None, routing: Sequence[Attempt], latency_ms: int
     ) -> bytes:
