@@ -32,13 +32,17 @@ class ManagementView(APIView):
 
         Raises ParseError and ValidationError.
         """
-        body = self.request.data
-        if not isinstance(body, dict):
-            raise ParseError("it is not an object.")
-        serializer = kind(data={**self.request.query_params.dict(), **body})
+        serializer = kind(data=self.sent())
         serializer.is_valid(raise_exception=True)
         checked: dict[str, Any] = serializer.validated_data
         return checked
+
+    def sent(self) -> dict[str, Any]:
+        """The parameters as they were sent; of one that is repeated in the query string the last."""
+        body = self.request.data
+        if not isinstance(body, dict):
+            raise ParseError("it is not an object.")
+        return {**self.request.query_params.dict(), **body}
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
         answer: Response = super().finalize_response(request, response, *args, **kwargs)

@@ -61,8 +61,9 @@ class Catalogue:
         self._connections: defaultdict[str, list[Connection]] = defaultdict(list)
         for connection in own.connections + operator.connections:
             self._connections[connection.provider].append(connection)
+        own_names = {provider for provider, _ in own.offers}
         self.vocabulary = Vocabulary(
-            providers=self._connections.keys() | book.providers.keys(),
+            providers=self._connections.keys() | book.providers.keys() | own_names,
             regions=self._regions(),
             aliases=aliases,
         )
@@ -98,7 +99,7 @@ class Catalogue:
             raise CustomKeyNotFound(param="x-bf-api-key")
         return Catalogue(
             self._book,
-            own=Reach(chosen, self._own.offers),
+            own=Reach(chosen, {name: each for name, each in self._own.offers.items() if not each.connection}),
             operator=Reach((), self._operator.offers),
             today=self._today,
             prices=self._prices or NOTHING_STATED,
@@ -138,7 +139,11 @@ class Catalogue:
             if not listing.is_deactivated(self._today)
         }
         found |= {provider: offer for (provider, name), offer in self._declared.items() if name == model}
-        return [offer for provider, offer in found.items() if self.connections_for(provider)]
+        return [
+            offer
+            for provider, offer in found.items()
+            if offer.connection is not None or self.connections_for(provider)
+        ]
 
     def offers(self, *, with_deactivated: bool = False) -> list[Offer]:
         """Everything that can be reached, by provider and model; declared prices win."""
@@ -157,7 +162,11 @@ class Catalogue:
         if not self._own.offers:
             return operator
         paid_by_operator = {connection.provider for connection in self._operator.connections}
-        own = {name: offer for name, offer in self._own.offers.items() if name[0] not in paid_by_operator}
+        own = {
+            name: offer if offer.price is not None else self._at_ceiling(offer)
+            for name, offer in self._own.offers.items()
+            if name[0] not in paid_by_operator
+        }
         return {**operator, **own}
 
     def _marked_up(self, prices: PriceList) -> Mapping[tuple[str, str], Offer]:

@@ -99,9 +99,12 @@ def checked_api_key(text: str, *, is_required: bool) -> str:
 
 
 def tail_of(api_key: str) -> str:
-    """What may be shown of a key to tell it from others; empty if there is no key."""
-    if not api_key:
-        return ""
+    """What may be shown of a key to tell it from others; empty if there is no key.
+
+    Its end, if that leaves enough hidden; four characters protect nothing anyhow.
+    """
+    if len(api_key) <= SHOWN_TAIL_CHARACTERS:
+        return api_key
     return api_key[-SHOWN_TAIL_CHARACTERS:] if len(api_key) >= SHORTEST_KEY_WITH_TAIL else HIDDEN_TAIL
 
 
@@ -115,20 +118,27 @@ def checked_declaration(
     output_usd_per_million: Decimal,
 ) -> Declaration:
     """What an owner states, tidied; an empty `upstream_name` is the model's own. Raises WrongConnection."""
-    name = _checked_model(model, field="model")
-    _check_selectable(name)
+    name = checked_model_name(model, field="model")
     _check_window(context_window_tokens, max_output_tokens)
     return Declaration(
         model=name,
-        upstream_name=_checked_model(upstream_name.strip() or name, field="upstream_name"),
+        upstream_name=checked_upstream_name(upstream_name.strip() or name, field="upstream_name"),
         context_window_tokens=context_window_tokens,
         max_output_tokens=max_output_tokens,
-        input_usd_per_million=_checked_price(input_usd_per_million, field="input_usd_per_million"),
-        output_usd_per_million=_checked_price(output_usd_per_million, field="output_usd_per_million"),
+        input_usd_per_million=checked_price(input_usd_per_million, field="input_usd_per_million"),
+        output_usd_per_million=checked_price(output_usd_per_million, field="output_usd_per_million"),
     )
 
 
-def _checked_model(text: str, *, field: str) -> str:
+def checked_model_name(text: str, *, field: str) -> str:
+    """A name that the `model` of a request can say, without white space around it; raises WrongConnection."""
+    name = checked_upstream_name(text, field=field)
+    _check_selectable(name, field)
+    return name
+
+
+def checked_upstream_name(text: str, *, field: str) -> str:
+    """The name of a model at its endpoint, without white space around it; raises WrongConnection."""
     name = text.strip()
     if not name or len(name) > MAX_MODEL_CHARACTERS or not name.isprintable() or " " in name:
         raise WrongConnection(
@@ -138,13 +148,13 @@ def _checked_model(text: str, *, field: str) -> str:
     return name
 
 
-def _check_selectable(name: str) -> None:
+def _check_selectable(name: str, field: str) -> None:
     """Refuse a name that the `model` of a request could not say."""
     for mark in SELECTOR_MARKS:
         if mark in name:
-            raise WrongConnection(f"The name must not contain {mark!r}.", field="model")
+            raise WrongConnection(f"The name must not contain {mark!r}.", field=field)
     if name.startswith(("/", "@", ":")) or name.endswith(("/", "@", ":")):
-        raise WrongConnection("The name must not begin or end with '/', '@' or ':'.", field="model")
+        raise WrongConnection("The name must not begin or end with '/', '@' or ':'.", field=field)
 
 
 def _check_window(context_window_tokens: int, max_output_tokens: int) -> None:
@@ -161,7 +171,8 @@ def _check_window(context_window_tokens: int, max_output_tokens: int) -> None:
         )
 
 
-def _checked_price(price_usd: Decimal, *, field: str) -> Decimal:
+def checked_price(price_usd: Decimal, *, field: str) -> Decimal:
+    """A price per million tokens; raises WrongConnection."""
     is_finite = price_usd.is_finite()
     if not is_finite or not 0 <= price_usd <= MAX_PRICE_USD or price_usd % SMALLEST_PRICE_USD:
         raise WrongConnection(

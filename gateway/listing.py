@@ -7,7 +7,7 @@ Small answers from memory, read by any OpenAI client (`/v1/models`), by Unify's 
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import date
 from typing import Any
 from urllib.parse import unquote
@@ -86,12 +86,19 @@ class ListingConsumer(HttpConsumer):
     def today(self) -> date:
         return self.plane.clock.now().date()
 
-    def entries(self, policy: Policy, *, with_deactivated: bool = False) -> list[ModelEntry]:
-        """Every model this key may use, with its offers."""
+    def entries(
+        self,
+        policy: Policy,
+        *,
+        with_deactivated: bool = False,
+        and_unpriced: Container[tuple[str, str]] = (),
+    ) -> list[ModelEntry]:
+        """Every model this key may use, with its offers; without a price only those that are named."""
         offers: defaultdict[str, list[Offer]] = defaultdict(list)
         catalogue = self.plane.router.catalogue(policy)
         for offer in catalogue.offers(with_deactivated=with_deactivated):
-            if offer.price is not None and is_allowed(offer.provider, offer.model, policy.allowed_models):
+            is_listed = offer.price is not None or (offer.provider, offer.model) in and_unpriced
+            if is_listed and is_allowed(offer.provider, offer.model, policy.allowed_models):
                 offers[offer.model].append(offer)
         return [self._entry(model, tuple(offers[model])) for model in sorted(offers)]
 
@@ -164,9 +171,9 @@ class UnifyProviders(ListingConsumer):
 
     async def content(self, policy: Policy) -> Any:
         model = self.query.model
-        own = {provider for provider, name in policy.own_reach.offers if model in (None, name)}
+        own = any(model in (None, name) for _, name in policy.own_reach.offers)
         names = provider_names(self.entries(policy), model=model)
-        return [name for name in names if not is_custom(name)] + [CUSTOM] * bool(own)
+        return [name for name in names if not is_custom(name)] + [CUSTOM] * own
 
 
 class UnifyEndpoints(ListingConsumer):
@@ -176,10 +183,10 @@ class UnifyEndpoints(ListingConsumer):
         query = self.query
         if query.model is not None and query.provider is not None:
             raise InvalidValue("Give either model or provider, not both.", param="provider")
-        entries = self.entries(policy)
+        own = policy.own_reach.offers
+        entries = self.entries(policy, and_unpriced=own)
         if query.provider != CUSTOM:
             return endpoint_names(entries, model=query.model, provider=query.provider)
-        own = policy.own_reach.offers
         return [name for name in endpoint_names(entries) if _place_of(name) in own]
 
 

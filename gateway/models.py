@@ -14,6 +14,9 @@ from billing.price_rows import MAX_REGION_CHARACTERS
 from gateway.alert_models import AlertDelivery as AlertDelivery
 from gateway.alert_models import AlertWebhook as AlertWebhook
 from gateway.alert_models import BudgetAlert as BudgetAlert
+from gateway.endpoint_models import CustomEndpoint as CustomEndpoint
+from gateway.endpoint_models import EndpointMetric as EndpointMetric
+from gateway.endpoint_models import ProviderKey as ProviderKey
 
 MAX_PROVIDER_CHARACTERS = 64
 MAX_BASE_URL_CHARACTERS = 512

@@ -14,12 +14,18 @@ from uuid import UUID
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
-from accounts.vault import Vault
+from accounts.vault import DataKey, Vault
 from billing.counted import CREDIT_GRANTED_SQL
 from billing.families import is_matchable
 from billing.money import usd_to_nano
 from billing.price_list import Layer, PriceList, layer_of, markups_of
-from billing.pricing import Price
+from gateway.endpoint_rows import (
+    OPENAI_COMPATIBLE,
+    connection_secret_context,
+    declared_price,
+    load_endpoints,
+    with_endpoints,
+)
 from gateway.policy import (
     WALLET_WINDOW,
     BudgetRule,
@@ -34,8 +40,6 @@ from gateway.routing.target import Connection, Offer
 
 logger = logging.getLogger(__name__)
 
-PICO_PER_MILLIONTH_USD = 1_000_000
-OPENAI_COMPATIBLE = "openai-compatible"
 LABELS = frozenset({"tag", "end_user", "model"})
 DECLARED_MODEL_CAPABILITIES = frozenset({"tools", "vision", "json_mode", "json_schema"})
 
@@ -45,6 +49,7 @@ SELECT e.epoch, k.id, k.secret_hmac, k.project_id, k.organization_id,
        k.allowed_models, k.default_tags, k.is_budget_clamped, p.mode,
        c.input_usd_per_million, c.output_usd_per_million,
        EXISTS (SELECT FROM billing_pricefact f WHERE f.organization_id = o.id) AS has_prices,
+       EXISTS (SELECT FROM gateway_customendpoint n WHERE n.organization_id = o.id) AS has_endpoints,
        o.is_body_logging_on AND p.is_body_logging_on AS is_body_logging_on,
        o.is_stream_cut_on_revocation, o.encrypted_data_key,
        k.requests_per_minute AS key_requests, k.tokens_per_minute AS key_tokens,
@@ -103,6 +108,7 @@ async def load_policy(
         await cursor.execute(CONNECTION_SQL, (organization_id,))
         connections = await cursor.fetchall()
         own_prices = await _layer(cursor, organization_id) if key["has_prices"] else Layer()
+        endpoints = await load_endpoints(cursor, organization_id) if key["has_endpoints"] else []
     wallet = _wallet(key, credit["granted_usd"] if credit else Decimal(0))
     scopes = _scopes(key, [row for row in budgets if row["scope"] not in LABELS], wallet)
     labels = tuple(_label_scope(row) for row in budgets if row["scope"] in LABELS and _can_bind(row))
@@ -110,6 +116,7 @@ async def load_policy(
         key,
         scopes,
         connections,
+        endpoints=endpoints,
         label_scopes=labels,
         own_prices=own_prices,
         vault=vault,
@@ -142,6 +149,7 @@ def _policy(
     scopes: tuple[Scope, ...],
     connections: list[DictRow],
     *,
+    endpoints: list[DictRow],
     label_scopes: tuple[Scope, ...],
     own_prices: Layer,
     vault: Vault,
@@ -166,7 +174,11 @@ def _policy(
         is_body_logging_on=key["is_body_logging_on"],
         is_stream_cut_on_revocation=key["is_stream_cut_on_revocation"],
         scopes=scopes,
-        own_reach=_reach(connections, vault=vault, wrapped_data_key=wrapped),
+        own_reach=with_endpoints(
+            _reach(connections, vault=vault, wrapped_data_key=wrapped),
+            endpoints,
+            data_key=_data_key(organization_id, vault, wrapped) if endpoints else None,
+        ),
         wrapped_data_key=wrapped,
         label_scopes=label_scopes,
         is_budget_clamped=key["is_budget_clamped"],
@@ -276,29 +288,23 @@ def _reach(rows: Iterable[DictRow], *, vault: Vault, wrapped_data_key: bytes | N
 
 
 def _open_secret(row: DictRow, vault: Vault, wrapped_data_key: bytes | None) -> str:
-    organization_id = row["organization_id"]
-    if organization_id is None or wrapped_data_key is None:
-        data_key = vault.operator_key()
-    else:
-        data_key = vault.unwrap(wrapped_data_key, organization_id)
+    data_key = _data_key(row["organization_id"], vault, wrapped_data_key)
     sealed = bytes(row["encrypted_api_key"])
     return data_key.decrypt(sealed, context=connection_secret_context(row["id"])).decode()
 
 
-def connection_secret_context(connection_id: UUID) -> str:
-    """What a connection's secret is bound to, so that it opens in no other row."""
-    return f"provider-connection:{connection_id}"
+def _data_key(organization_id: UUID | None, vault: Vault, wrapped_data_key: bytes | None) -> DataKey:
+    if organization_id is None or wrapped_data_key is None:
+        return vault.operator_key()
+    return vault.unwrap(wrapped_data_key, organization_id)
 
 
 def _offer(row: DictRow) -> Offer:
-    input_pico = int(row["input_usd_per_million"] * PICO_PER_MILLIONTH_USD)
-    output_pico = int(row["output_usd_per_million"] * PICO_PER_MILLIONTH_USD)
-    version = f"declared:{row['provider']}/{row['model']}@{input_pico}/{output_pico}"
     return Offer(
         provider=row["provider"],
         model=row["model"],
         upstream_name=row["upstream_name"],
-        price=Price(version=version, input=input_pico, output=output_pico),
+        price=declared_price(row),
         context_window_tokens=row["context_window_tokens"],
         max_output_tokens=row["max_output_tokens"],
         capabilities=DECLARED_MODEL_CAPABILITIES,

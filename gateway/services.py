@@ -25,9 +25,9 @@ from billing.services import grant_promotion
 from gateway import connection_rules
 from gateway.connection_rules import WrongConnection
 from gateway.egress import BaseUrlRefused, EgressPolicy, check_base_url
+from gateway.endpoint_rows import connection_secret_context
 from gateway.limit_services import set_plain_budget
 from gateway.models import MAX_BASE_URL_CHARACTERS, CustomModel, ProviderConnection
-from gateway.policy_rows import connection_secret_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def connect_provider(
     )
     connection.base_url = way.base_url
     context = connection_secret_context(connection.pk)
-    connection.encrypted_api_key = _data_key(organization).encrypt(way.api_key.encode(), context=context)
+    connection.encrypted_api_key = data_key_of(organization).encrypt(way.api_key.encode(), context=context)
     connection.api_key_tail = connection_rules.tail_of(way.api_key)
     connection.is_active = True
     connection.save()
@@ -155,7 +155,7 @@ def checked_way(*, organization: Organization | None, provider: str, base_url: s
     address = base_url.strip() or connection_rules.default_base_url(slug, book)
     return Way(
         provider=slug,
-        base_url=_checked_base_url(address, organization),
+        base_url=checked_base_url(address, organization),
         api_key=connection_rules.checked_api_key(api_key, is_required=slug in book.providers),
     )
 
@@ -268,7 +268,8 @@ def _taken_names(organization: Organization | None) -> frozenset[str]:
     return frozenset(operators.values_list("provider", flat=True))
 
 
-def _checked_base_url(text: str, organization: Organization | None) -> str:
+def checked_base_url(text: str, organization: Organization | None) -> str:
+    """The address of an endpoint of the owner's, tidied. Raises WrongConnection."""
     networks = settings.FAREBOX_GATEWAY.allowed_upstream_networks
     policy = EgressPolicy(
         is_guarded=organization is not None,
@@ -285,7 +286,7 @@ def _checked_base_url(text: str, organization: Organization | None) -> str:
     return base_url
 
 
-def _data_key(organization: Organization | None) -> DataKey:
+def data_key_of(organization: Organization | None) -> DataKey:
     """What seals the secrets of the owner, as `gateway.policy_rows` opens them."""
     vault = Vault(settings.FAREBOX_MASTER_KEY)
     if organization is None or not organization.encrypted_data_key:

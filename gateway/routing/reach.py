@@ -135,7 +135,7 @@ def _connections(
     offer: Offer, request: ChatRequest, catalogue: Catalogue, policy: PolicyView
 ) -> Sequence[Connection]:
     """Whose credential is used (CONTRACT 3.6 #30): the request's word, else the project's mode."""
-    connections = catalogue.connections_for(offer.provider)
+    connections = (offer.connection,) if offer.connection else catalogue.connections_for(offer.provider)
     own = [connection for connection in connections if connection.is_own]
     platform = [connection for connection in connections if not connection.is_own]
     must_be_own = request.use_custom_keys is True or (

@@ -43,6 +43,8 @@ class Offer(Struct, frozen=True, kw_only=True):
     capabilities: frozenset[str] | None = None
     unsupported_params: frozenset[str] = frozenset()
     is_for_own_keys_alone: bool = False
+    connection: Connection | None = None
+    """The one way to reach it, of an endpoint that is its owner's; None: any of its provider's."""
 
 
 class Target(Struct, frozen=True, kw_only=True):
