@@ -4,7 +4,7 @@ from django.db.models import Q
 
 from accounts.models import Organization
 from billing.price_book import load_price_book
-from gateway.models import CustomModel
+from gateway.models import CustomEndpoint, CustomModel
 
 
 def is_known_endpoint(organization: Organization, *, model: str, provider: str) -> bool:
@@ -13,4 +13,5 @@ def is_known_endpoint(organization: Organization, *, model: str, provider: str) 
         return True
     reach = Q(connection__organization=organization) | Q(connection__organization=None)
     declared = CustomModel.objects.filter(reach, connection__provider=provider, model=model)
-    return declared.exists()
+    own = CustomEndpoint.objects.filter(organization=organization, provider=provider, model=model)
+    return declared.exists() or own.exists()
