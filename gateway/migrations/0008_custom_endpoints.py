@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0001_people_organizations_keys"),
-        ("gateway", "0006_provider_connection_database_default"),
+        ("gateway", "0007_reuse_policy"),
     ]
 
     operations = [
