@@ -41,5 +41,13 @@ class WrongLimit(AccountsRefusal):
     """A limit, tag, model list or expiry of a key is not allowed."""
 
 
+class KeyRevoked(AccountsRefusal):
+    """The key has ended for good; nothing about it can change."""
+
+
+class TokenRefused(AccountsRefusal):
+    """A management token cannot be made like this."""
+
+
 class ForeignRow(AccountsRefusal):
     """Rows of two organizations would be tied together."""

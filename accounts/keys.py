@@ -11,6 +11,7 @@ import string
 import zlib
 
 PREFIX = "fbx_"
+MANAGEMENT_PREFIX = "fbm_"
 RANDOM_CHARACTERS = 30
 CHECKSUM_CHARACTERS = 6
 SECRET_CHARACTERS = len(PREFIX) + RANDOM_CHARACTERS + CHECKSUM_CHARACTERS
@@ -23,14 +24,16 @@ class MalformedKey(ValueError):
     """This text cannot be a key of ours; the message says what is wrong and never repeats it."""
 
 
-def new_secret() -> str:
-    """A fresh key: 30 random base62 characters (178 bits) between prefix and checksum."""
+def new_secret(prefix: str = PREFIX) -> str:
+    """A fresh key or token: 30 random base62 characters (178 bits) between prefix and checksum."""
     random = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_CHARACTERS))
-    return f"{PREFIX}{random}{_checksum(PREFIX + random)}"
+    return f"{prefix}{random}{_checksum(prefix + random)}"
 
 
 def check_format(secret: str) -> None:
     """Raise MalformedKey unless prefix, length, alphabet and checksum are those of a key."""
+    if secret.startswith(MANAGEMENT_PREFIX):
+        raise MalformedKey("This is a token of the management API; requests to models take a key, fbx_….")
     if not secret.startswith(PREFIX):
         raise MalformedKey(f"A key of this gateway starts with {PREFIX}.")
     if len(secret) != SECRET_CHARACTERS:

@@ -1,7 +1,8 @@
 """People, organizations, memberships, invitations, projects and API keys.
 
 Rows of a tenant are reached through `accounts.tenancy` only; every write is a function in
-`accounts.services` or `accounts.invitations`. What a key may spend is a budget in `billing`.
+`accounts.services` or `accounts.invitations`. What a key may spend is a budget in `billing`;
+management tokens and the audit log are in `accounts.trail_models`.
 """
 
 import uuid
@@ -22,6 +23,8 @@ from accounts.rules import (
     MAX_NAME_CHARACTERS,
     MIN_CACHE_TTL_SECONDS,
 )
+from accounts.trail_models import AuditEntry as AuditEntry
+from accounts.trail_models import ManagementToken as ManagementToken
 
 AT_LEAST_ONE = [MinValueValidator(1)]
 
@@ -222,6 +225,12 @@ class ApiKey(Limits):
     secret_hmac = models.BinaryField(max_length=32, unique=True, editable=False)
     pepper_id = models.CharField(max_length=16, editable=False)
     last_four = models.CharField(max_length=4, editable=False)
+    previous_secret_hmac = models.BinaryField(
+        max_length=32, unique=True, null=True, editable=False, help_text="Of the secret before the last roll."
+    )
+    previous_secret_ends_at = models.DateTimeField(
+        null=True, editable=False, help_text="The secret before the last roll serves until then."
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )

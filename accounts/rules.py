@@ -20,6 +20,7 @@ MAX_ALLOWED_MODELS = 100
 MAX_MODEL_CHARACTERS = 200
 MAX_RATE = 2**31 - 1
 MAX_TOKENS_PER_MINUTE = 10**12
+MAX_ROLL_OVERLAP_SECONDS = 30 * 86_400
 
 
 def checked_name(name: str, *, is_required: bool = True) -> str:
@@ -54,6 +55,14 @@ def check_expiry(expires_at: datetime | None) -> None:
     """Raise WrongLimit if the moment has passed already."""
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise WrongLimit("The key would have expired already; choose a later date.")
+
+
+def check_overlap(overlap_seconds: int) -> None:
+    """Raise WrongLimit unless the former secret of a rolled key may serve for so long."""
+    if not 0 <= overlap_seconds <= MAX_ROLL_OVERLAP_SECONDS:
+        raise WrongLimit(
+            f"overlap_seconds must be between 0 and {MAX_ROLL_OVERLAP_SECONDS}, got {overlap_seconds}."
+        )
 
 
 def checked_tags(tags: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ organization's epoch in the same transaction. Who may call what is asked at the 
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -19,7 +19,7 @@ from django.utils.text import slugify
 
 from accounts import rules
 from accounts.epochs import bump_epoch as bump_epoch
-from accounts.errors import ForeignRow, LastOwner, NameTaken, RoleOutOfReach
+from accounts.errors import ForeignRow, KeyRevoked, LastOwner, NameTaken, RoleOutOfReach
 from accounts.invitations import withdraw_beyond
 from accounts.keys import hmac_of, new_secret
 from accounts.models import ApiKey, Membership, Organization, OrganizationEpoch, Person, Project
@@ -207,6 +207,38 @@ def set_key_role(*, key: ApiKey, role: str, issuer_role: str | None) -> None:
         raise RoleOutOfReach("You can only take roles from keys whose rights you hold yourself.")
     key.role = role
     key.save(update_fields=["role"])
+
+
+@transaction.atomic
+def roll_key(*, key: ApiKey, overlap_seconds: int, issuer_role: str | None) -> str:
+    """Give the key another secret, shown this once; the one before serves for `overlap_seconds` longer.
+
+    The key itself stays: its limits, budgets and usage go on. Of two rolls within one overlap the first
+    secret ends at once. Raises WrongLimit, KeyRevoked for a key that has ended, and RoleOutOfReach for
+    one that may do more in management calls than whoever gets to see its secret.
+    """
+    rules.check_overlap(overlap_seconds)
+    locked = ApiKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+    if locked.revoked_at is not None:
+        raise KeyRevoked("The key is revoked: create another one.")
+    if not may_delegate(issuer_role, locked.role):
+        raise RoleOutOfReach("You can only roll keys whose rights you hold yourself.")
+    secret = new_secret()
+    key.previous_secret_hmac = locked.secret_hmac
+    key.previous_secret_ends_at = timezone.now() + timedelta(seconds=overlap_seconds)
+    key.secret_hmac = hmac_of(secret, settings.FAREBOX_KEY_PEPPER)
+    key.pepper_id, key.last_four = settings.FAREBOX_KEY_PEPPER_ID, secret[-4:]
+    key.save(
+        update_fields=[
+            "previous_secret_hmac",
+            "previous_secret_ends_at",
+            "secret_hmac",
+            "pepper_id",
+            "last_four",
+        ]
+    )
+    bump_epoch(key.organization_id)
+    return secret
 
 
 @transaction.atomic

@@ -14,7 +14,16 @@ from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest
 from django.utils import timezone
 
-from accounts.models import ApiKey, Invitation, Membership, Organization, Person, Project
+from accounts.models import (
+    ApiKey,
+    AuditEntry,
+    Invitation,
+    ManagementToken,
+    Membership,
+    Organization,
+    Person,
+    Project,
+)
 from accounts.permissions import Action, Role, may
 
 SESSION_ORGANIZATION = "organization"
@@ -74,6 +83,10 @@ class Insider:
         """A member's place; raises Http404."""
         return _one(self.memberships().filter(person_id=person_id))
 
+    def audit_entries(self) -> QuerySet[AuditEntry]:
+        """What people did to the organization."""
+        return self.scoped(AuditEntry.objects.all())
+
     def _is_own(self) -> Q:
         """What tells this insider's own keys."""
         raise NotImplementedError
@@ -85,6 +98,15 @@ class Tenant(Insider):
 
     role: Role
     person: Person
+
+    def management_tokens(self) -> QuerySet[ManagementToken]:
+        """This person's own tokens for the organization, revoked ones included."""
+        own = ManagementToken.objects.select_related("membership__person", "membership__organization")
+        return own.filter(membership__organization=self.organization, membership__person=self.person)
+
+    def management_token(self, token_id: UUID) -> ManagementToken:
+        """One of those; raises Http404."""
+        return _one(self.management_tokens().filter(pk=token_id))
 
     def may_change(self, key: ApiKey) -> bool:
         """Whether this person may revoke this key."""
@@ -149,7 +171,8 @@ def find_tenant(person: object, slug: str) -> Tenant | None:
 def bearer_of(secret_hmac: bytes) -> KeyBearer | None:
     """Whoever shows the key with this HMAC, or None; whether the key still counts is not asked here."""
     keys = ApiKey.objects.select_related("organization", "project", "created_by")
-    key = keys.filter(secret_hmac=secret_hmac).first()
+    is_former = Q(previous_secret_hmac=secret_hmac, previous_secret_ends_at__gt=timezone.now())
+    key = keys.filter(Q(secret_hmac=secret_hmac) | is_former).first()
     if key is None:
         return None
     return KeyBearer(organization=key.organization, role=Role(key.role) if key.role else None, api_key=key)

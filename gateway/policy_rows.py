@@ -43,9 +43,12 @@ logger = logging.getLogger(__name__)
 LABELS = frozenset({"tag", "end_user", "model"})
 DECLARED_MODEL_CAPABILITIES = frozenset({"tools", "vision", "json_mode", "json_schema"})
 
+# A rolled key is found by its former secret as well, which ends at its own time.
 KEY_SQL = """
-SELECT e.epoch, k.id, k.secret_hmac, k.project_id, k.organization_id,
-       o.name AS organization_name, o.created_at, k.expires_at, k.revoked_at, o.is_active,
+SELECT e.epoch, k.id, %(secret_hmac)s AS secret_hmac, k.project_id, k.organization_id,
+       CASE WHEN k.secret_hmac = %(secret_hmac)s THEN k.expires_at
+            ELSE LEAST(k.expires_at, k.previous_secret_ends_at) END AS expires_at,
+       o.name AS organization_name, o.created_at, k.revoked_at, o.is_active,
        k.allowed_models, k.default_tags, k.is_budget_clamped, p.mode,
        c.input_usd_per_million, c.output_usd_per_million,
        EXISTS (SELECT FROM billing_pricefact f WHERE f.organization_id = o.id) AS has_prices,
@@ -69,7 +72,7 @@ SELECT e.epoch, k.id, k.secret_hmac, k.project_id, k.organization_id,
   LEFT JOIN billing_priceceiling c ON c.organization_id = o.id
   LEFT JOIN gateway_outagepolicy w ON w.organization_id = o.id
   LEFT JOIN gateway_reusepolicy u ON u.organization_id = o.id
- WHERE k.secret_hmac = %s
+ WHERE k.secret_hmac = %(secret_hmac)s OR k.previous_secret_hmac = %(secret_hmac)s
 """
 BUDGET_SQL = """
 SELECT id, scope, scope_id, subject, is_each, amount_usd, "window", is_rolling, time_zone, name, is_observed,
@@ -96,7 +99,7 @@ async def load_policy(
 ) -> Policy | None:
     """The policy of the key with this HMAC, or None when there is no such key."""
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(KEY_SQL, (secret_hmac,))
+        await cursor.execute(KEY_SQL, {"secret_hmac": secret_hmac})
         key = await cursor.fetchone()
         if key is None:
             return None
