@@ -8,8 +8,9 @@ from django.http import HttpRequest
 
 from accounts import rules, services
 from accounts.errors import AccountsRefusal
-from accounts.models import Person
+from accounts.models import ManagementToken, Person
 from accounts.permissions import DESCRIPTION_OF_ROLE, Role, roles_within
+from accounts.trail_models import MAX_TOKEN_NAME_CHARACTERS
 
 
 def _time_zone_choices() -> list[tuple[str, str]]:
@@ -76,6 +77,26 @@ class InvitationForm(forms.Form):
 
 class RemovalForm(forms.Form):
     are_keys_revoked = forms.BooleanField(required=False)
+
+
+class TokenForm(forms.Form):
+    """A token of the management API. Days instead of a date, so that no calendar has to be right."""
+
+    LIVES = (("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year"), ("", "Never"))
+
+    name = forms.CharField(
+        label="Name", max_length=MAX_TOKEN_NAME_CHARACTERS, help_text="Where it is used, as in Terraform."
+    )
+    scope = forms.ChoiceField(
+        label="It may", choices=ManagementToken.Scope.choices, initial=ManagementToken.Scope.READ
+    )
+    days = forms.ChoiceField(label="Expires", choices=LIVES, initial="90", required=False)
+
+    def clean_name(self) -> str:
+        return _checked(rules.checked_name, self.cleaned_data["name"])
+
+    def clean_days(self) -> int | None:
+        return int(self.cleaned_data["days"]) if self.cleaned_data["days"] else None
 
 
 class ProfileForm(forms.Form):

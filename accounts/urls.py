@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import invitation_views, team_views, views
+from accounts import invitation_views, team_views, token_views, views
 
 urlpatterns = [
     path("welcome/", views.welcome, name="welcome"),
@@ -21,6 +21,10 @@ urlpatterns = [
         name="invitation_revoke",
     ),
     path("o/<slug:slug>/settings/", views.organization_settings, name="settings"),
+    path("o/<slug:slug>/settings/tokens/", token_views.tokens, name="tokens"),
+    path(
+        "o/<slug:slug>/settings/tokens/<uuid:token_id>/revoke/", token_views.token_revoke, name="token_revoke"
+    ),
     path("o/<slug:slug>/settings/name/", views.organization_name, name="settings_name"),
     path("o/<slug:slug>/settings/body-logging/", views.body_logging, name="settings_body_logging"),
     path("o/<slug:slug>/settings/stream-cut/", views.stream_cut, name="settings_stream_cut"),

@@ -51,10 +51,14 @@ class Period:
 
     def edges(self) -> tuple[datetime, ...]:
         """The borders of the slots, from start to end; the first and the last slot may be partial."""
-        if self.slot_name == "day":
+        return self.cut(self.slot_name)
+
+    def cut(self, slot_name: str) -> tuple[datetime, ...]:
+        """The borders of slots of a minute, an hour or a day; the first and the last may be partial."""
+        if slot_name == "day":
             inner = self._midnights()
         else:
-            inner = self._steps(_MINUTE if self.slot_name == "minute" else _HOUR)
+            inner = self._steps(_MINUTE if slot_name == "minute" else _HOUR)
         return (self.start, *inner, self.end)
 
     def _midnights(self) -> list[datetime]:

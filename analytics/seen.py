@@ -90,10 +90,11 @@ def seen_by(request: HttpRequest, slug: str) -> Seen:
     }
     parameters = {name: value.replace("\x00", "").strip() for name, value in parameters.items()}
     period = period_from_query(parameters, zone=ZoneInfo(time_zone_of(request)), now=now)
-    return Seen(tenant, slug, request.path, parameters, period, now, _only_key_ids(tenant))
+    return Seen(tenant, slug, request.path, parameters, period, now, only_key_ids(tenant))
 
 
-def _only_key_ids(tenant: Tenant) -> tuple[UUID, ...] | None:
+def only_key_ids(tenant: Tenant) -> tuple[UUID, ...] | None:
+    """The keys whose requests alone this person may see; None: they may see everything."""
     if tenant.may(Action.VIEW_SPEND):
         return None
     return tuple(tenant.keys().values_list("pk", flat=True))

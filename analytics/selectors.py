@@ -145,6 +145,26 @@ def overview(
     )
 
 
+def usage_groups(
+    organization: Organization,
+    *,
+    edges: Sequence[datetime],
+    dimension: Dimension,
+    key_ids: Sequence[UUID] | None = None,
+) -> tuple[Sums, tuple[Group, ...]]:
+    """The sum of the span between the first and the last edge, and its groups by slot, dearest first.
+
+    With `key_ids` the dimension is the key's, and only those count.
+    """
+    slots = (edges[0], *edges)
+    values = None if key_ids is None else tuple(str(key_id) for key_id in key_ids)
+    whole = Dimension.ORGANIZATION if key_ids is None else Dimension.KEY
+    with one_snapshot():
+        cells = read_usage(Span(organization.pk, slots, values=values), [*{whole, dimension}])
+    total = _total(cell.sums for cell in cells if cell.dimension == whole)
+    return total, _groups(cells, dimension, len(slots) - 1)
+
+
 def total_of_group(
     organization: Organization, *, dimension: Dimension, value: str, start: datetime, end: datetime
 ) -> Sums:

@@ -91,6 +91,13 @@ class ConsoleSettings:
     unknown_keys_window_minutes: int = _setting(15, "Time in which they are counted.")
     address_block_seconds: int = _setting(30, "How long its first block lasts; each further one twice that.")
     address_longest_block_seconds: int = _setting(3600, "Longest block of an address.")
+    management_requests_per_minute: int = _setting(
+        300, "Calls of the management API that one token or person may make in a minute."
+    )
+    management_page_rows: int = _setting(200, "Most rows on one page of the management API.", maximum=1_000)
+    management_body_bytes: int = _setting(
+        65_536, "Most bytes of a body that is sent to the management API.", maximum=1_048_576
+    )
     session_lifetime_days: int = _setting(7, "After this people sign in again.")
     invitation_lifetime_days: int = _setting(7, "An invitation can be accepted for this long.", maximum=30)
     operator_emails: tuple[str, ...] = _setting(

@@ -9,6 +9,7 @@ from django.urls import reverse_lazy
 
 from config.env import console_settings, gateway_settings, or_exit
 from config.logs import logging_settings
+from config.openapi.settings import DOCUMENT
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -53,6 +54,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "channels",
     "django_htmx",
+    "drf_spectacular",
     "rest_framework",
     "accounts",
     "billing",
@@ -270,9 +272,12 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.bearer.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "config.openapi.management.ManagementSchema",
     "EXCEPTION_HANDLER": "config.rest.answer_failure",
+    "URL_FORMAT_OVERRIDE": None,
     "COERCE_DECIMAL_TO_STRING": True,
 }
+SPECTACULAR_SETTINGS = DOCUMENT
 UNFOLD = {
     "SITE_TITLE": "Farebox operator",
     "SITE_HEADER": "Farebox operator",

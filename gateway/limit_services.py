@@ -4,6 +4,7 @@ Each function is one transaction and takes keywords only; rates are stored by ac
 billing, and both bump the organization's epoch. Raises AccountsRefusal and BillingError.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
@@ -144,6 +145,15 @@ def plain_budget(organization: Organization, scope: Budget.Scope, scope_id: UUID
     """The oldest budget of a key, a project or the organization that refuses and goes by the calendar."""
     budgets = scoped(Budget.objects.filter(scope=scope, scope_id=scope_id), organization)
     return budgets.filter(is_rolling=False, is_observed=False).order_by("created_at").first()
+
+
+def plain_budgets(
+    organization: Organization, scope: Budget.Scope, scope_ids: Sequence[UUID]
+) -> Mapping[UUID, Budget]:
+    """`plain_budget` of each of these keys or projects that has one."""
+    budgets = scoped(Budget.objects.filter(scope=scope, scope_id__in=scope_ids), organization)
+    found = budgets.filter(is_rolling=False, is_observed=False).order_by("-created_at")
+    return {budget.scope_id: budget for budget in found}
 
 
 def _set_project_budget(project: Project, amount_usd: Decimal | None, window: str, time_zone: str) -> None:

@@ -1,0 +1,1 @@
+"""The management API's calls of usage and of the request log."""

@@ -1,0 +1,1 @@
+"""The management API's calls of keys, projects, budgets and limits."""
