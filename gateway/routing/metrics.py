@@ -85,7 +85,7 @@ def _reason_against(
             return NoProviderInThresholds(f"Its {threshold.metric} is not known.")
         if not COMPARISONS[threshold.operator](value, threshold.bound):
             return NoProviderInThresholds(
-                f"Its {threshold.metric} is {value:.10g}, not {threshold.operator} {threshold.bound}."
+                f"Its {threshold.metric} is {float(value):.6g}, not {threshold.operator} {threshold.bound}."
             )
     window, tokens = offer.context_window_tokens, measured_tokens(request)
     return too_long(offer, window, tokens) if window is not None and tokens > window else None

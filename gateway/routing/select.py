@@ -64,6 +64,7 @@ class _Try(Struct, frozen=True):
     request: ChatRequest
     takes_one: bool = True
     is_alternative: bool = False
+    effort: str | None = None
 
 
 def choose_targets(
@@ -147,9 +148,10 @@ class _Chooser:
         if isinstance(selector, Named | Automatic | ByMetric):
             found, request = self._found(selector)
             step = Step(selector)
-            yield _Try(step, found.offers[:1], request, takes_one=False)
+            first = _Try(step, found.offers[:1], request, takes_one=False, effort=found.effort)
+            yield first
             yield from self._fallbacks()
-            yield _Try(step, found.offers[1:], request, takes_one=False, is_alternative=True)
+            yield replace(first, offers=found.offers[1:], is_alternative=True)
             return
         yield from self._branches(parsed)
         yield from self._fallbacks()
@@ -174,7 +176,7 @@ class _Chooser:
                 self._reasons.append(refusal)
                 self._consider(step.leaf, None, refusal)
                 continue
-            yield _Try(step, found.offers, request)
+            yield _Try(step, found.offers, request, effort=found.effort)
 
     def _fallbacks(self) -> Iterator[_Try]:
         """Fallbacks that exist and are allowed; the others cannot be fallen back to."""
@@ -190,7 +192,7 @@ class _Chooser:
             except (NotFound, ModelBlocked, ProviderBlocked) as reason:
                 self._consider(leaf, None, reason)
                 continue
-            yield _Try(Step(leaf), found.offers[:1], request, takes_one=False)
+            yield _Try(Step(leaf), found.offers[:1], request, takes_one=False, effort=found.effort)
 
     def _found(self, leaf: Leaf, *, param: str = "model") -> tuple[Found, ChatRequest]:
         request = with_options(self._request, leaf.options)
@@ -230,6 +232,8 @@ class _Chooser:
     def _targets_of(self, offer: Offer, each: _Try, region: str) -> list[Target]:
         step, leaf = each.step, each.step.leaf
         request = with_thought(each.request, self._thought) if step.hears_thought else each.request
+        if each.effort and offer.capabilities and "reasoning" in offer.capabilities:
+            request = replace(request, reasoning_effort=each.effort)
         place = leaf if isinstance(leaf, Named) and (leaf.region or leaf.instance) else None
         targets = targets_of(
             offer,
