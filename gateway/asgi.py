@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.cache_calls import ONE_PATH, SCOPE_PATH, CacheClearOne, CacheClearScope
 from gateway.consumers import ChatCompletionConsumer, HttpConsumer, NotFoundConsumer
+from gateway.explain import RouteExplain
 from gateway.listing import (
     Credits,
     CreditsGranted,
@@ -44,6 +45,7 @@ OPERATIONS: dict[str, type[HttpConsumer]] = {
 }
 CACHE_CALLS: dict[str, type[HttpConsumer]] = {ONE_PATH: CacheClearOne, SCOPE_PATH: CacheClearScope}
 MODEL_ID = "/{id}"
+EXPLAIN = "/v0/route/explain"
 UNIFY_MODELS = "/v0/models"
 OWN_PREFIXES = tuple(f"{mount}/" for mount in MOUNTS)
 
@@ -107,6 +109,7 @@ class GatewayApplication:
         for path, mount in (MODEL_LISTS | CHAT_MODEL_LISTS).items():
             routes["GET", path] = ModelList.as_asgi(self._running_plane, mount=mount)
             routes["GET", path + MODEL_ID] = ModelDetail.as_asgi(self._running_plane, mount=mount)
+        routes["POST", EXPLAIN] = RouteExplain.as_asgi(self._running_plane, mount="/v0")
         for path, consumer in UNIFY_LISTS.items():
             routes["GET", path] = consumer.as_asgi(self._running_plane, mount="/v0")
         routes["GET", UNIFY_MODELS + MODEL_ID] = ModelDetail.as_asgi(self._running_plane, mount="/v0")

@@ -55,6 +55,14 @@ class Transcript:
         for choice in answer.choices:
             self._whole[choice["index"]] = choice["message"]
 
+    def text(self) -> str:
+        """What the first choice says; "" if it is too large or says nothing."""
+        if self.is_too_large:
+            return ""
+        spoken = self._spoken.get(0)
+        message = spoken.as_json() if spoken is not None else self._whole.get(0, {})
+        return _text(message.get("content"))
+
     def as_answer(self) -> bytes | None:
         """The messages as JSON; None if they are too large."""
         if self.is_too_large:

@@ -28,6 +28,7 @@ from gateway.relay import Call, Relay
 from gateway.reuse import Reuse
 from gateway.router import Route, Router
 from gateway.running import Running, RunningRequests, recovery_event
+from gateway.sessions import Sessions
 from gateway.trace import CLIENT_LEFT_STATUS, Trace
 from gateway.wire.chat import ParseLimits
 from gateway.wire.chat_request import ChatRequest
@@ -51,6 +52,7 @@ class Completions:
     reuse: Reuse
     relay: Relay
     bodies: BodyLog
+    sessions: Sessions
 
     async def answer(self, incoming: Incoming, reply: Reply) -> None:
         """Serve one request to its end. Raises CancelledError when its client left."""
@@ -59,6 +61,8 @@ class Completions:
             trace.policy = policy = await self.callers.identify(incoming.headers)
             trace.request = request = incoming.chat_request(self.limits)
             route = self.router.route(request, policy, hops=incoming.hops)
+            if route.wants_session:
+                route = await self.sessions.rerouted(self.router, request, policy)
             if self.reuse.concerns(policy, request, incoming.headers):
                 route = await self.reuse.applied(route, trace, incoming.headers)
             running = await self._admit(trace, policy, request, route)
@@ -76,6 +80,8 @@ class Completions:
             )
             await self.relay.pass_on(answering, call)
             self._settle(call, status=200, ending="completed")
+            if route.wants_session:
+                self.sessions.tell(policy, request.session_id, thought_of=call.thought)
         except asyncio.CancelledError:
             if reply.has_client_left:
                 self._settle(call, status=CLIENT_LEFT_STATUS, ending="client_left")

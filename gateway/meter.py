@@ -55,6 +55,11 @@ class Meter:
         self._note = ""
         self._service_tier: str | None = None
 
+    def expect(self, *, prompt_tokens_estimate: int, least_searches: int) -> None:
+        """Count for another request than the one that it was made for."""
+        self._prompt_tokens_estimate = prompt_tokens_estimate
+        self._least_searches = least_searches
+
     @property
     def has_output(self) -> bool:
         return self.answer_bytes > 0

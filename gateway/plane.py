@@ -44,6 +44,7 @@ from gateway.revocation import Revocation
 from gateway.router import Router
 from gateway.routing.score import Scoring
 from gateway.running import RunningRequests
+from gateway.sessions import Sessions
 from gateway.settings import GatewaySettings
 from gateway.settlement import Settler, void
 from gateway.spool import Spool
@@ -96,6 +97,7 @@ class Plane:
         self._transport, self.reuse = _transport(settings), Reuse(self.redis, settings=settings)
         self.rebuilder = Rebuilder(self.redis, self.policies, settings=settings)
         bodies = BodyLog(Vault(settings.master_key), limit_bytes=settings.logged_body_limit_bytes)
+        self.sessions = Sessions(self.redis, settings=settings)
         self.completions = Completions(
             limits=_parse_limits(settings),
             callers=self.callers,
@@ -106,6 +108,7 @@ class Plane:
             reuse=self.reuse,
             relay=self._relay(bodies),
             bodies=bodies,
+            sessions=self.sessions,
         )
         self.once_only = OnceOnly(
             self.redis,
@@ -217,6 +220,7 @@ def _parse_limits(settings: GatewaySettings) -> ParseLimits:
     return ParseLimits(
         depth=settings.json_depth_limit,
         choices=settings.choices_limit,
+        list_requests=settings.list_requests_limit,
         metadata_pairs=settings.metadata_pairs_limit,
         metadata_characters=settings.metadata_value_limit_characters,
     )

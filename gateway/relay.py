@@ -40,6 +40,16 @@ class Call(Struct, frozen=True):
     request_body: bytes
     transcript: Transcript
 
+    @property
+    def is_by_thinker(self) -> bool:
+        """Whether what is said is to be kept for the session's later requests."""
+        return self.trace.target is not None and self.trace.target.is_thinker
+
+    @property
+    def thought(self) -> Transcript | None:
+        """What was said, if it was a session's thinker who did."""
+        return self.transcript if self.is_by_thinker else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relay:
@@ -57,6 +67,12 @@ class Relay:
         if isinstance(answering, KeptAnswer):
             await self._give_again(answering, call)
             return
+        target = call.trace.target
+        if target is not None and target.request is not None:
+            call.running.meter.expect(
+                prompt_tokens_estimate=target.request.prompt_tokens_estimate,
+                least_searches=int(target.request.web_search),
+            )
         if isinstance(answering, ChatAnswer):
             call.running.meter.observe_answer(answering)
             if call.trace.treatment is not None:
@@ -123,7 +139,7 @@ class Relay:
         trace, meter = call.trace, call.running.meter
         rewriter = await call.delivery.start_stream(call.running)
         is_held = isinstance(rewriter, TreatedStream) and rewriter.is_holding
-        keeps_answer = self.bodies.wants_response(trace) and not is_held
+        keeps_answer = (self.bodies.wants_response(trace) and not is_held) or call.is_by_thinker
         watermark_bytes = trace.output_cap_tokens * BYTES_PER_TOKEN
         async for chunks in stream.chunks():
             for chunk in chunks:

@@ -43,7 +43,7 @@ class Route(Struct, frozen=True):
     need: Need
     requested_provider: str | None
     wants_session: bool = False
-    """Whether it would be another one for a session that has begun: then it is asked for once more."""
+    """Whether it depends on what the request's session did before."""
     known: KeptAnswer | None = None
     """The answer, if it is known already: then nobody is asked."""
 
@@ -132,6 +132,16 @@ class Router:
             deactivated_on=listing.deactivated_on,
         )
 
+    @property
+    def health(self) -> TargetHealth:
+        """What targets are ranked by, beside prices."""
+        return self._conditions.health
+
+    @property
+    def scoring(self) -> Scoring:
+        """How much what they are ranked by weighs."""
+        return self._conditions.scoring
+
     def route(
         self, request: ChatRequest, policy: Policy, *, hops: int = 0, session: Session | None = None
     ) -> Route:
@@ -139,22 +149,21 @@ class Router:
 
         Raises InvalidModel, ModelNotFound, ModelBlocked, NoPrice and their kin; nothing is held yet.
         """
-        if hops > MAX_HOPS:
-            raise InvalidModel("The endpoint of this model leads back to this gateway.", param="model")
-        conditions = (
-            self._conditions if session is None else structs.replace(self._conditions, session=session)
-        )
+        _check_hops(hops)
+        conditions = self._conditions
+        if session is not None:
+            conditions = structs.replace(conditions, session=session)
         choice = self._choice(request, policy, conditions)
-        wants_session = choice.wants_session and session is None
-        return Route(
-            choice.targets, need_of(request, choice.targets), choice.requested_provider, wants_session
-        )
+        need = need_of(request, choice.targets)
+        return Route(choice.targets, need, choice.requested_provider, choice.wants_session)
 
-    def explain(self, request: ChatRequest, policy: Policy, *, session: Session | None = None) -> Choice:
+    def explain(
+        self, request: ChatRequest, policy: Policy, *, hops: int = 0, session: Session | None = None
+    ) -> Choice:
         """The same choice, with everything that was considered and why."""
-        return self._choice(
-            request, policy, structs.replace(self._conditions, session=session, is_explained=True)
-        )
+        _check_hops(hops)
+        conditions = structs.replace(self._conditions, session=session, is_explained=True)
+        return self._choice(request, policy, conditions)
 
     def _choice(self, request: ChatRequest, policy: Policy, conditions: Conditions) -> Choice:
         catalogue = self.catalogue(policy)
@@ -165,6 +174,11 @@ class Router:
 
 def _unix_time(day: date) -> int:
     return int(datetime.combine(day, time.min, UTC).timestamp())
+
+
+def _check_hops(hops: int) -> None:
+    if hops > MAX_HOPS:
+        raise InvalidModel("The endpoint of this model leads back to this gateway.", param="model")
 
 
 def need_of(request: ChatRequest, targets: tuple[Target, ...]) -> Need:

@@ -43,6 +43,8 @@ class GatewaySettings:
     stream_total_timeout_seconds: float = _setting(1200.0, "A whole stream.")
     targets_limit: int = _setting(5, "Targets of one request; each request of a list body has its own.")
     list_requests_limit: int = _setting(5, "Requests of a list body that are tried; the rest is left out.")
+    session_minutes: float = _setting(60.0, "How long a session's state outlives its last request.")
+    thought_limit_characters: int = _setting(16_000, "Of what a session's thinker said this much is kept.")
     upstream_attempts_limit: int = _setting(8, "Upstream calls of one request, fallbacks and retries.")
     upstream_retries: int = _setting(
         1, "Further calls of the last target that is left, while its breaker is closed.", minimum=0

@@ -10,7 +10,7 @@ from gateway.routing.leaves import OWN_ENDPOINT, OWN_ENDPOINT_PREFIX
 from gateway.routing.metrics import choose_by_metric
 from gateway.routing.permission import SHOWN_MODEL_CHARACTERS, allowed, is_allowed
 from gateway.routing.reach import measured_tokens
-from gateway.routing.score import PREFERRED_SCORING, rank
+from gateway.routing.score import PREFERRED_SCORING, rank, score
 from gateway.routing.target import Offer
 from gateway.routing.tree import Automatic, ByMetric, Leaf, Named
 from gateway.routing.views import Catalogue, Conditions, PolicyView
@@ -36,7 +36,8 @@ def find(
         )
     match leaf:
         case Named():
-            return Found(_named(leaf, request, catalogue, policy, conditions, param))
+            offers = _named(leaf, request, catalogue, policy, conditions, param)
+            return Found(offers, figures=_scores(offers, request, conditions))
         case Automatic():
             return choose_automatically(_all_allowed(catalogue, policy), request)
         case ByMetric():
@@ -72,6 +73,23 @@ def _named(
         session_id=request.session_id,
         luck=None if preferred else conditions.luck,
     )
+
+
+def _scores(
+    offers: Sequence[Offer], request: ChatRequest, conditions: Conditions
+) -> dict[tuple[str, str], dict[str, float]]:
+    """What a model left open was ranked by, for who wants it explained."""
+    if not conditions.is_explained or len(offers) < 2:
+        return {}
+    preferred = PREFERRED_SCORING.get(request.routing)
+    scores = score(
+        offers,
+        health=conditions.health,
+        scoring=preferred or conditions.scoring,
+        is_stream=request.is_stream or preferred is not None,
+        prompt_tokens=measured_tokens(request),
+    )
+    return {(one.offer.provider, one.offer.model): {"score": one.total, **one.parts} for one in scores}
 
 
 def _not_found(leaf: Named, param: str) -> GatewayError:

@@ -49,6 +49,8 @@ class Choice(Struct, frozen=True, eq=False):
     """Whether the selector depends on what the request's session did before."""
     considered: tuple[Considered, ...] = ()
     notes: tuple[str, ...] = ()
+    refusal: GatewayError | None = None
+    """Why there is no target, for who wants it explained; anybody else gets it raised."""
 
     @property
     def requested_provider(self) -> str | None:
@@ -62,9 +64,9 @@ class _Try(Struct, frozen=True):
     step: Step
     offers: Sequence[Offer]
     request: ChatRequest
+    found: Found
     takes_one: bool = True
     is_alternative: bool = False
-    effort: str | None = None
 
 
 def choose_targets(
@@ -99,6 +101,7 @@ def _choice_of_list(
         raise reasons[0]
     return replace(
         choices[0],
+        refusal=None if any(choice.targets for choice in choices) else choices[0].refusal,
         targets=tuple(target for choice in choices for target in choice.targets),
         considered=tuple(one for choice in choices for one in choice.considered),
         notes=tuple(dict.fromkeys(note for choice in choices for note in choice.notes)),
@@ -131,8 +134,9 @@ class _Chooser:
                 if len(self._targets) >= self._conditions.limit:
                     break
                 self._add(each, region.strip())
-        if not self._targets:
-            raise self._reasons[0]
+        refusal = None if self._targets else self._reasons[0]
+        if refusal is not None and not self._conditions.is_explained:
+            raise refusal
         selector = parsed.selector
         return Choice(
             tuple(_without_lonely_legs(self._targets[: self._conditions.limit])),
@@ -140,6 +144,7 @@ class _Chooser:
             bool(request.session_id) and isinstance(selector, Weighted) and selector.has_session_rule,
             tuple(self._considered),
             (*parsed.notes, *dict.fromkeys(self._notes)),
+            refusal,
         )
 
     def _tries(self, parsed: Parsed) -> Iterator[_Try]:
@@ -148,7 +153,7 @@ class _Chooser:
         if isinstance(selector, Named | Automatic | ByMetric):
             found, request = self._found(selector)
             step = Step(selector)
-            first = _Try(step, found.offers[:1], request, takes_one=False, effort=found.effort)
+            first = _Try(step, found.offers[:1], request, found, takes_one=False)
             yield first
             yield from self._fallbacks()
             yield replace(first, offers=found.offers[1:], is_alternative=True)
@@ -176,7 +181,7 @@ class _Chooser:
                 self._reasons.append(refusal)
                 self._consider(step.leaf, None, refusal)
                 continue
-            yield _Try(step, found.offers, request, effort=found.effort)
+            yield _Try(step, found.offers, request, found)
 
     def _fallbacks(self) -> Iterator[_Try]:
         """Fallbacks that exist and are allowed; the others cannot be fallen back to."""
@@ -192,7 +197,7 @@ class _Chooser:
             except (NotFound, ModelBlocked, ProviderBlocked) as reason:
                 self._consider(leaf, None, reason)
                 continue
-            yield _Try(Step(leaf), found.offers[:1], request, takes_one=False, effort=found.effort)
+            yield _Try(Step(leaf), found.offers[:1], request, found, takes_one=False)
 
     def _found(self, leaf: Leaf, *, param: str = "model") -> tuple[Found, ChatRequest]:
         request = with_options(self._request, leaf.options)
@@ -222,18 +227,18 @@ class _Chooser:
                 targets = self._targets_of(offer, each, region)
             except GatewayError as reason:
                 self._reasons.append(reason)
-                self._consider(step.leaf, offer, reason)
+                self._consider(step.leaf, offer, reason, each.found)
                 continue
             self._targets += targets
-            self._consider(step.leaf, offer, None)
+            self._consider(step.leaf, offer, None, each.found)
             if each.takes_one or len(self._targets) >= self._conditions.limit:
                 return
 
     def _targets_of(self, offer: Offer, each: _Try, region: str) -> list[Target]:
         step, leaf = each.step, each.step.leaf
         request = with_thought(each.request, self._thought) if step.hears_thought else each.request
-        if each.effort and offer.capabilities and "reasoning" in offer.capabilities:
-            request = replace(request, reasoning_effort=each.effort)
+        if each.found.effort and offer.capabilities and "reasoning" in offer.capabilities:
+            request = replace(request, reasoning_effort=each.found.effort)
         place = leaf if isinstance(leaf, Named) and (leaf.region or leaf.instance) else None
         targets = targets_of(
             offer,

@@ -19,7 +19,8 @@ from gateway.wire.gateway_fields import (
     read_reasoning,
     read_tags,
 )
-from gateway.wire.json_body import parse_json_object
+from gateway.wire.json_body import parse_json_body
+from gateway.wire.list_body import read_list
 from gateway.wire.messages import PromptTally, check_messages
 from gateway.wire.normal_form import json_expansion_bytes
 from gateway.wire.parameters import GATEWAY_PARAMETERS, check_combinations, check_names, check_values
@@ -52,6 +53,7 @@ class ParseLimits:
     tools_bytes: int = 262_144
     tags: int = 20
     tag_characters: int = 64
+    list_requests: int = 5
     metadata_pairs: int = 32
     metadata_characters: int = 512
 
@@ -61,7 +63,14 @@ DEFAULT_LIMITS = ParseLimits()
 
 def parse_chat_request(body: bytes, *, limits: ParseLimits = DEFAULT_LIMITS) -> ChatRequest:
     """Reads and checks a whole request. Raises a 400 that names the field and what is allowed."""
-    payload = _present(parse_json_object(body, depth_limit=limits.depth, nodes_limit=limits.nodes))
+    document = parse_json_body(body, depth_limit=limits.depth, nodes_limit=limits.nodes)
+    if isinstance(document, list):
+        return read_list(document, lambda sent: _read(sent, limits), limit=limits.list_requests)
+    return _read(document, limits)
+
+
+def _read(sent: JsonObject, limits: ParseLimits) -> ChatRequest:
+    payload = _present(sent)
     check_names(payload)
     model = read_model(payload.get("model"))
     tally = check_messages(payload.get("messages"), messages_limit=limits.messages)

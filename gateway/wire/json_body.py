@@ -1,4 +1,4 @@
-"""Strict JSON: one UTF-8 object with finite numbers, unique keys and bounded depth and size.
+"""Strict JSON: a UTF-8 object, or a list of them, with finite numbers, unique keys, bounded depth and size.
 
 Reading is iterative and bounded: nothing here recurses over what a client sent.
 """
@@ -16,18 +16,16 @@ NODE_STARTS = b",[{"
 SMALLEST_NODE_BYTES = 2
 
 
-def parse_json_object(body: bytes, *, depth_limit: int, nodes_limit: int) -> JsonObject:
-    """The body as a dict. Raises InvalidJson, saying where and why, never what stood there."""
+def parse_json_body(body: bytes, *, depth_limit: int, nodes_limit: int) -> JsonObject | list[Any]:
+    """The body as a dict or a list. Raises InvalidJson, saying where and why, never what stood there."""
     if len(body) > nodes_limit * SMALLEST_NODE_BYTES:
         _check_nodes(body, nodes_limit)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         raise InvalidJson(f"The body is not valid JSON: {exc}") from exc
-    if isinstance(document, list):
-        raise InvalidJson("The body must be one JSON object; a list of requests is not accepted.")
-    if not isinstance(document, dict):
-        raise InvalidJson("The body must be a JSON object.")
+    if not isinstance(document, dict | list):
+        raise InvalidJson("The body must be a JSON object, or a list of them.")
     strings = _collect_strings(document, depth_limit)
     text = "".join(strings)
     if "\0" in text:
@@ -50,7 +48,7 @@ def _check_nodes(body: bytes, nodes_limit: int) -> None:
         raise InvalidJson(f"The body has more than {nodes_limit} values.")
 
 
-def _collect_strings(document: JsonObject, depth_limit: int) -> list[str]:
+def _collect_strings(document: JsonObject | list[Any], depth_limit: int) -> list[str]:
     """All keys and string values, read level by level, so that depth is bounded."""
     strings: list[str] = []
     level: list[Any] = [document]

@@ -28,7 +28,8 @@ BODIES: dict[str, tuple[bytes, int, str]] = {
     "a million choices": (orjson.dumps({**GOOD, "n": 1_000_000}), 400, "invalid_value"),
     "unknown model": (orjson.dumps(chat("nothing-like-it@fake")), 404, "model_not_found"),
     "model without a price": (orjson.dumps(chat("unpriced@fake")), 404, "model_not_found"),
-    "a list of requests": (orjson.dumps([GOOD]), 400, ""),
+    "an empty list of requests": (b"[]", 400, "invalid_json"),
+    "a list with a bad request": (orjson.dumps([GOOD, {**GOOD, "temperature": 3}]), 400, "invalid_value"),
 }
 
 

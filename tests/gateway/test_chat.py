@@ -286,7 +286,9 @@ def test_limits_are_settings() -> None:
             body(reasoning_effort="x"),
             "reasoning_effort must be one of none, minimal, low, medium, high, xhigh",
         ),
-        (b"[{}]", "a list of requests is not accepted"),
+        (b"[{}]", "[0]: model is missing"),
+        (b"[]", "The list of requests is empty"),
+        (b"[1]", "[0] must be an object, got 1"),
     ],
 )
 def test_messages_say_what_to_change(sent: bytes, words: str) -> None:

@@ -13,6 +13,7 @@ from tests.house import House, Process, Team, apart, chat, new_team
 pytestmark = pytest.mark.guarantee
 
 ROUTES = sorted(GatewayApplication(settings.FAREBOX_GATEWAY).routes)
+EXPLANATION = "/v0/route/explain"
 CHAT_ROUTES = [path for method, path in ROUTES if path.endswith("/chat/completions")]
 # A model that no other test asks for, so that its lines on the invoice are ours.
 MODEL = "vision@fake"
@@ -21,6 +22,9 @@ ASKING: dict[str, dict[str, Any]] = {
     "stream": chat(MODEL, stream=True),
     "with fallbacks": chat(MODEL, fallbacks=["fake/vision", "vision"]),
     "in the provider's name": chat("fake/vision"),
+    "by a chain": chat("vision@fake->fake"),
+    "by a draw": chat("fake/vision^vision@cost"),
+    "by a race": chat("fake/vision!fake/vision?temperature=0", stream=True),
     "for the platform's credit": chat(MODEL, use_custom_keys=False),
 }
 
@@ -31,10 +35,10 @@ def poor(team: Team) -> Team:
     return new_team(credit_usd="0")
 
 
-def test_the_chat_routes_are_the_only_ones_that_take_a_body() -> None:
-    posting = [path for method, path in ROUTES if method != "GET"]
+def test_the_chat_routes_are_the_only_ones_that_take_a_body_beside_their_explanation() -> None:
+    posting = [path for method, path in ROUTES if method == "POST"]
 
-    assert posting == CHAT_ROUTES
+    assert sorted(posting) == sorted([*CHAT_ROUTES, EXPLANATION])
     assert len(CHAT_ROUTES) == 4
 
 
