@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import rules
 from accounts.errors import AccountsRefusal
 from accounts.models import ApiKey, Project
+from accounts.permissions import key_roles_within
 from accounts.tenancy import Tenant
 from billing.models import Budget
 from billing.price_book import load_price_book
@@ -28,6 +29,7 @@ from gateway.snippets import SIMULATOR
 
 DATETIME_LOCAL = "%Y-%m-%dT%H:%M"
 MAX_LIST_CHARACTERS = 20_000
+NO_ROLE = "No role: it only completes"
 
 _Checked = TypeVar("_Checked")
 
@@ -73,6 +75,8 @@ class NewKeyForm(KeyLimitsForm):
         help_text="Separated by commas; each request of this key wears them.",
     )
 
+    role = forms.ChoiceField(label="In management calls", required=False)
+
     field_order = ("name", "project", "budget_usd", "budget_window")
 
     def __init__(self, data: Any = None, *, tenant: Tenant, time_zone: str) -> None:
@@ -83,6 +87,7 @@ class NewKeyForm(KeyLimitsForm):
         projects.queryset = tenant.projects()
         if len(projects.queryset) == 1:
             projects.widget = projects.hidden_widget()
+        _offer_roles(self.fields["role"], own_role=tenant.role)
         self.fields["expires_at"].help_text = f"On the clock of {time_zone}. Empty: never."
 
     def full_clean(self) -> None:
@@ -99,6 +104,16 @@ class NewKeyForm(KeyLimitsForm):
 
     def clean_default_tags(self) -> list[str]:
         return _checked(rules.checked_tags, _items(self.cleaned_data["default_tags"]))
+
+
+class KeyRoleForm(forms.Form):
+    """What a key may do in management calls: at most what whoever gives it may."""
+
+    role = forms.ChoiceField(label="In management calls", required=False)
+
+    def __init__(self, data: Any = None, *, own_role: str, current: str = "") -> None:
+        super().__init__(data, initial={"role": current})
+        _offer_roles(self.fields["role"], own_role=own_role)
 
 
 class FirstKeyForm(forms.Form):
@@ -184,6 +199,12 @@ class DeclaredModelForm(forms.Form):
         decimal_places=PRICE_DECIMALS,
         help_text="Enter 0 if it costs nothing.",
     )
+
+
+def _offer_roles(field: forms.Field, *, own_role: str) -> None:
+    assert isinstance(field, forms.ChoiceField)
+    field.choices = [("", NO_ROLE), *((role.value, role.label) for role in key_roles_within(own_role))]
+    field.help_text = "A key with a role can do by API what people with that role can do here."
 
 
 def limits_form_of(key: ApiKey, budget: Budget | None) -> KeyLimitsForm:

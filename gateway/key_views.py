@@ -20,14 +20,14 @@ import accounts.services
 from accounts.context import time_zone_of
 from accounts.errors import AccountsRefusal
 from accounts.models import ApiKey
-from accounts.permissions import Action
+from accounts.permissions import Action, Role, may_delegate
 from accounts.tenancy import Tenant, tenant_of
 from billing.errors import BillingError
 from billing.models import Budget
 from gateway import services
 from gateway.budget_bars import bars_of_keys
 from gateway.counters import read_running
-from gateway.forms import KeyLimitsForm, NewKeyForm, limits_form_of
+from gateway.forms import KeyLimitsForm, KeyRoleForm, NewKeyForm, limits_form_of
 from gateway.key_rows import key_row, key_rows, recent_days, usage_of_key
 from gateway.limit_services import plain_budget
 from gateway.snippets import first_model, snippets_for
@@ -61,6 +61,7 @@ def key_new(request: HttpRequest, slug: str) -> HttpResponse:
             key, secret = services.issue_key(
                 organization=tenant.organization,
                 person=tenant.person,
+                issuer_role=tenant.role,
                 time_zone=time_zone,
                 **form.cleaned_data,
             )
@@ -98,6 +99,27 @@ def key_limits(request: HttpRequest, slug: str, key_id: UUID) -> HttpResponse:
             messages.success(request, f"The limits of {key.name} are saved and hold within a second.")
             return redirect("key_detail", slug, key_id)
     return _detail_page(request, tenant, key, form)
+
+
+@never_cache
+@login_required
+@require_POST
+def key_role(request: HttpRequest, slug: str, key_id: UUID) -> HttpResponse:
+    tenant = tenant_of(request, slug)
+    key, form = tenant.key(key_id), KeyRoleForm(request.POST, own_role=tenant.role)
+    tenant.require(Action.MANAGE_KEYS)
+    if form.is_valid():
+        role = form.cleaned_data["role"]
+        try:
+            accounts.services.set_key_role(key=key, role=role, issuer_role=tenant.role)
+        except AccountsRefusal as refusal:
+            messages.error(request, str(refusal))
+        else:
+            shown = Role(role).label if role else "no role"
+            messages.success(request, f"{key.name} has {shown} in management calls.")
+    else:
+        messages.error(request, "Choose one of the roles.")
+    return redirect("key_detail", slug, key_id)
 
 
 @never_cache
@@ -150,8 +172,18 @@ def _detail_page(request: HttpRequest, tenant: Tenant, key: ApiKey, form: KeyLim
         "budgets": bars,
         "limits_form": form if may_change_limits else None,
         "limits_action": reverse("key_limits", args=place),
+        "role": Role(key.role).label if key.role else "",
+        "role_form": _role_form(tenant, key) if may_change_limits else None,
+        "role_action": reverse("key_role", args=place),
         "may_manage": tenant.may_change(key) and row.revoked_at is None,
         "revoke_action": reverse("key_revoke", args=place),
         "running_requests": read_running(organization.pk, key.pk) if key.concurrent_requests else None,
     }
     return render(request, "gateway/key_detail.html", context)
+
+
+def _role_form(tenant: Tenant, key: ApiKey) -> KeyRoleForm | None:
+    """The form, unless the key may do more than this person, who could not give it back."""
+    if not may_delegate(tenant.role, key.role):
+        return None
+    return KeyRoleForm(own_role=tenant.role, current=key.role)

@@ -22,8 +22,9 @@ from accounts.tenancy import Tenant, tenant_of
 from billing.price_book import load_price_book
 from gateway import services
 from gateway.connection_rules import WrongConnection
+from gateway.endpoint_services import delete_endpoint, endpoints_of
 from gateway.forms import ConnectionForm, DeclaredModelForm
-from gateway.models import CustomModel, ProviderConnection
+from gateway.models import CustomEndpoint, CustomModel, ProviderConnection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,19 @@ class ConnectionRow:
     models: Sequence[ModelRow]
     model_form: DeclaredModelForm | None
     add_model_action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointRow:
+    """An endpoint that was made by API, and the address that removes it. Prices None: none was stated."""
+
+    name: str
+    upstream_name: str
+    base_url: str
+    key_name: str
+    input_usd_per_million: Decimal | None
+    output_usd_per_million: Decimal | None
+    delete_action: str
 
 
 @never_cache
@@ -109,6 +123,18 @@ def model_remove(request: HttpRequest, slug: str, connection_id: UUID, model_id:
     return redirect("providers", slug)
 
 
+@never_cache
+@login_required
+@require_POST
+def endpoint_remove(request: HttpRequest, slug: str, endpoint_id: UUID) -> HttpResponse:
+    tenant = tenant_of(request, slug)
+    endpoint = get_object_or_404(endpoints_of(tenant.organization), pk=endpoint_id)
+    tenant.require(Action.MANAGE_PROVIDERS)
+    delete_endpoint(endpoint=endpoint)
+    messages.success(request, f"{endpoint.name} is removed; its key stays.")
+    return redirect("providers", slug)
+
+
 def _connected(tenant: Tenant, form: ConnectionForm) -> ProviderConnection | None:
     """The connection that a valid form asks for; None leaves the reason in the form."""
     if not form.is_valid():
@@ -142,6 +168,7 @@ def _page(
             _row(tenant, connection, form=bound.get(connection.pk), may_manage=may_manage)
             for connection in _connections(tenant).prefetch_related("custom_models")
         ],
+        "endpoints": [_endpoint_row(tenant, each) for each in endpoints_of(tenant.organization)],
         "platform_providers": [_name_of(connection) for connection in operators],
         "form": form if may_manage else None,
         "may_manage": may_manage,
@@ -168,6 +195,18 @@ def _row(
         ],
         model_form=(form or _model_form(connection)) if may_declare else None,
         add_model_action=reverse("model_declare", args=place),
+    )
+
+
+def _endpoint_row(tenant: Tenant, endpoint: CustomEndpoint) -> EndpointRow:
+    return EndpointRow(
+        name=endpoint.name,
+        upstream_name=endpoint.upstream_name,
+        base_url=endpoint.base_url,
+        key_name=endpoint.key_name,
+        input_usd_per_million=endpoint.input_usd_per_million,
+        output_usd_per_million=endpoint.output_usd_per_million,
+        delete_action=reverse("endpoint_remove", args=[tenant.organization.slug, endpoint.pk]),
     )
 
 

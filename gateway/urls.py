@@ -17,6 +17,7 @@ urlpatterns = [
     path("o/<slug:slug>/keys/new/", key_views.key_new, name="key_new"),
     path("o/<slug:slug>/keys/<uuid:key_id>/", key_views.key_detail, name="key_detail"),
     path("o/<slug:slug>/keys/<uuid:key_id>/limits/", key_views.key_limits, name="key_limits"),
+    path("o/<slug:slug>/keys/<uuid:key_id>/role/", key_views.key_role, name="key_role"),
     path("o/<slug:slug>/keys/<uuid:key_id>/revoke/", key_views.key_revoke, name="key_revoke"),
     path("o/<slug:slug>/projects/", project_views.projects, name="projects"),
     path("o/<slug:slug>/projects/new/", project_views.project_new, name="project_new"),
@@ -47,6 +48,11 @@ urlpatterns = [
         name="organization_outage",
     ),
     path("o/<slug:slug>/providers/", provider_views.providers, name="providers"),
+    path(
+        "o/<slug:slug>/providers/endpoints/<uuid:endpoint_id>/delete/",
+        provider_views.endpoint_remove,
+        name="endpoint_remove",
+    ),
     path(
         "o/<slug:slug>/providers/<uuid:connection_id>/delete/",
         provider_views.provider_disconnect,

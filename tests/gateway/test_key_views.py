@@ -251,6 +251,42 @@ def test_a_developer_revokes_their_key_but_does_not_change_its_limits(alice: Som
     assert ApiKey.objects.get(pk=alice.key_row.pk).revoked_at is None
 
 
+def test_a_new_key_has_no_role_in_management_calls_unless_it_is_given_one(alice: Somebody) -> None:
+    new_key(alice, name="Plain")
+    new_key(alice, name="Boss", role="owner")
+
+    roles = dict(ApiKey.objects.filter(name__in=["Plain", "Boss"]).values_list("name", "role"))
+    assert roles == {"Plain": "", "Boss": "owner"}
+
+
+def test_nobody_can_choose_a_role_beyond_their_own(alice: Somebody, bob: Somebody) -> None:
+    offered = bob.browser.get(NEW).context["form"].fields["role"].choices
+
+    refused = new_key(bob, name="Boss", role="admin")
+
+    assert [value for value, _ in offered] == ["", "developer"]
+    assert "role" in refused.context["form"].errors
+    assert not ApiKey.objects.filter(name="Boss").exists()
+
+
+def test_a_role_is_changed_by_who_manages_keys_and_holds_it(alice: Somebody, bob: Somebody) -> None:
+    admin = teammate("ada@example.com", of=alice, role=Role.ADMIN)
+    address = page_of(alice.key_row, "role/")
+
+    beyond = admin.browser.post(address, {"role": "owner"}, follow=True)
+    by_developer = bob.browser.post(page_of(bob.key_row, "role/"), {"role": "developer"})
+    by_owner = alice.browser.post(address, {"role": "owner"}, follow=True)
+    from_below = admin.browser.post(address, {"role": ""}, follow=True)
+
+    assert notices(beyond) == ["Choose one of the roles."]
+    assert by_developer.status_code == 403
+    assert notices(by_owner) == [f"{alice.key_row.name} has Owner in management calls."]
+    assert notices(from_below) == ["You can only take roles from keys whose rights you hold yourself."]
+    assert from_below.context["role_form"] is None
+    alice.key_row.refresh_from_db()
+    assert alice.key_row.role == "owner"
+
+
 def test_a_revoked_key_offers_nothing_to_change(alice: Somebody) -> None:
     revoke_key(key=alice.key_row)
 

@@ -6,7 +6,9 @@ import pytest
 from django.test import Client
 
 from accounts.permissions import Role
-from gateway.models import CustomModel, ProviderConnection
+from gateway.endpoint_services import Costs, set_endpoint
+from gateway.models import CustomEndpoint, CustomModel, ProviderConnection
+from gateway.provider_key_services import store_key
 from gateway.services import connect_provider, declare_model
 from tests.people import Somebody, teammate
 
@@ -238,3 +240,25 @@ def test_the_operators_connections_cannot_be_managed_from_here(alice: Somebody) 
 
 def test_who_is_not_signed_in_is_asked_to_sign_in(alice: Somebody) -> None:
     assert Client().get(PAGE).url == f"/accounts/login/?next={PAGE}"
+
+
+def test_endpoints_made_by_api_are_shown_and_can_be_removed(alice: Somebody) -> None:
+    store_key(organization=alice.organization, name="my_key", value=KEY)
+    endpoint = set_endpoint(
+        organization=alice.organization,
+        name="mine@custom",
+        url="https://models.example.com/v1",
+        key_name="my_key",
+        costs=Costs(input_cost=Decimal(3)),
+    )
+
+    page = alice.browser.get(PAGE).content.decode()
+    viewer = teammate("vera@example.com", of=alice, role=Role.VIEWER).browser
+    refused = viewer.post(f"{PAGE}endpoints/{endpoint.pk}/delete/")
+    alice.browser.post(f"{PAGE}endpoints/{endpoint.pk}/delete/")
+
+    assert "mine@custom" in page
+    assert "not stated" in page
+    assert KEY not in page
+    assert refused.status_code == 403
+    assert CustomEndpoint.objects.count() == 0

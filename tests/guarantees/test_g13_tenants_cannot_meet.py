@@ -23,6 +23,8 @@ from billing.budget_services import set_budget
 from billing.invoices import issue_documents
 from billing.models import Invoice, UsageEvent
 from billing.services import top_up
+from gateway.endpoint_services import set_endpoint
+from gateway.provider_key_services import store_key
 from gateway.services import connect_provider, declare_model
 from tests.billing.payment_cases import pay
 from tests.billing.test_invoices import charge
@@ -115,6 +117,13 @@ def ids(alice):
     invitation, _ = invite_member(
         organization=alice.organization, invited_by=alice.person, email=INVITED, role=Role.VIEWER
     )
+    store_key(organization=alice.organization, name="canary", value=PROVIDER_KEY)
+    endpoint = set_endpoint(
+        organization=alice.organization,
+        name="mine@custom",
+        url="http://127.0.0.1:9/v1",
+        key_name="canary",
+    )
     event = UsageEvent.objects.create(
         organization_id=alice.organization.pk,
         project_id=alice.project.pk,
@@ -129,6 +138,7 @@ def ids(alice):
         "key_id": alice.key_row.pk,
         "project_id": alice.project.pk,
         "connection_id": connection.pk,
+        "endpoint_id": endpoint.pk,
         "budget_id": set_budget(
             organization=alice.organization,
             scope="project",
