@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from analytics.request_filters import NAMES, address
 from billing.event_filters import GOOD_ENDINGS
+from billing.external_events import is_external
 from billing.models import EventAdjustment, UsageEvent
 from billing.money import ZERO_USD
 
@@ -19,6 +20,7 @@ RECOVERED = "Settled from the last reading after a process was lost"
 NO_NAME = "deleted key"
 RERATED = "Re-rated: a better price became known later"
 FROM_CACHE = "Out of the cache; nothing was charged"
+EXTERNAL = "Made elsewhere and reported to us; nothing was charged"
 OWN_KEY = "Paid with your own provider key; nothing was charged"
 
 
@@ -95,6 +97,8 @@ def mark_of(event: UsageEvent) -> str:
         return RECOVERED
     if event.cache_hit:
         return FROM_CACHE
+    if is_external(event):
+        return EXTERNAL
     if event.is_own_credential:
         return OWN_KEY
     return ESTIMATED if event.is_estimated else ""

@@ -1,6 +1,7 @@
 """The request log and the page of one request."""
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -16,13 +17,14 @@ from analytics import conversation, request_rows, request_story
 from analytics.examples import example
 from analytics.exports import csv_of_requests
 from analytics.models import Dimension, UsageHour
-from analytics.request_filters import NAMES, RequestFilters, group_of_query, request_filters_of
+from analytics.request_filters import NAMES, RequestFilters, address, group_of_query, request_filters_of
 from analytics.rollups import HOUR, Sums
 from analytics.seen import PERIOD_PARAMETERS, Seen, seen_by
 from analytics.selectors import total_of_filters, total_of_group
 from analytics.session_views import session_address
 from billing import selectors as billing_selectors
 from billing.event_filters import ANY_HIT, NO_HIT
+from billing.external_events import is_external
 from billing.models import UsageEvent
 from billing.money import ZERO_USD
 
@@ -114,11 +116,19 @@ def request_detail(request: HttpRequest, slug: str, event_id: UUID) -> HttpRespo
         "has_bodies": body is not None,
         "may_read_bodies": may_read,
         "raw": request_story.as_json(event),
-        "curl": request_story.as_curl(event, public_url=settings.FAREBOX_PUBLIC_URL, body=asked),
+        "curl": _curl(event, asked),
+        "tags": [(tag, address(seen.requests_path, {"tag": tag})) for tag in event.tags],
         "session_href": session_address(slug, event.session_id) if event.session_id else "",
         "labels": request_story.labels(event, requests_path=seen.requests_path),
     }
     return render(request, "analytics/request.html", context)
+
+
+def _curl(event: UsageEvent, asked: dict[str, Any] | None) -> str:
+    """The request as a command; nothing for one that somebody else served."""
+    if is_external(event):
+        return ""
+    return request_story.as_curl(event, public_url=settings.FAREBOX_PUBLIC_URL, body=asked)
 
 
 def _download(seen: Seen, filters: RequestFilters) -> StreamingHttpResponse:

@@ -6,11 +6,12 @@ from typing import Protocol
 from msgspec import Struct
 
 from gateway.caller import Headers
+from gateway.errors import GatewayError
 from gateway.trace import Trace
 from gateway.wire.chat import ParseLimits, parse_chat_request
 from gateway.wire.chat_request import ChatRequest
 from gateway.wire.dialect import Dialect
-from gateway.wire.labels import labelled
+from gateway.wire.labels import labelled, readable_labels
 from gateway.wire.wishes import wished
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
@@ -54,16 +55,20 @@ class Incoming(Struct, frozen=True):
 
     def chat_request(self, limits: ParseLimits) -> ChatRequest:
         """What is asked for, by the body and by headers. Raises a 400 that names the field or the header."""
-        request = parse_chat_request(self.body, limits=limits)
         if not self.special:
-            return request
-        request = labelled(
-            request,
-            self.special,
-            pairs_limit=limits.metadata_pairs,
-            characters_limit=limits.metadata_characters,
-        )
-        return wished(request, self.special)
+            return parse_chat_request(self.body, limits=limits)
+        try:
+            request = labelled(
+                parse_chat_request(self.body, limits=limits),
+                self.special,
+                pairs_limit=limits.metadata_pairs,
+                characters_limit=limits.metadata_characters,
+            )
+            return wished(request, self.special)
+        except GatewayError:
+            # The log shows who was refused, and in which session.
+            self.trace.labels = readable_labels(self.special)
+            raise
 
     @property
     def hops(self) -> int:

@@ -85,6 +85,8 @@ class Trace:
     raw: RawExchange | None = None
     treatment: Treatment | None = None
     """What is done with the answer beside passing it on; nearly always nothing."""
+    labels: Mapping[str, str] | None = None
+    """What headers say of a request that is refused before it can be read."""
     _id_text: str = ""
     _known: tuple[ChatRequest, int | None, dict[str, Any]] | None = None
     _billed: tuple[TokenUsage, str | None, Target | None, Bill] | None = None
@@ -347,6 +349,7 @@ class Trace:
                 {
                     "agent": self.user_agent[:MAX_LABEL_CHARACTERS],
                     "source": self.source[:MAX_LABEL_CHARACTERS],
+                    **(self.labels or {}),
                 }
             )
         clamped = {} if self.clamped_tokens is None else {"clamped_to": self.clamped_tokens}

@@ -7,6 +7,7 @@ a request; what it gives is empty for clients that send none of these.
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
@@ -61,6 +62,16 @@ def labelled(
     if metadata := dict(_metadata(headers, characters_limit)):
         changes["metadata"] = _joined(metadata, request.metadata, pairs_limit)
     return replace(request, **changes) if changes else request
+
+
+def readable_labels(headers: Headers) -> dict[str, str]:
+    """What the headers say, for a request that is refused anyhow; what cannot be kept is left out."""
+    found = {"session_id": "", "agent": ""}
+    with suppress(InvalidValue):
+        found["session_id"] = _first(headers, SESSION_HEADERS) or _cookie(headers)
+    with suppress(InvalidValue):
+        found["agent"] = _first(headers, AGENT_HEADERS)
+    return {name: text for name, text in found.items() if text}
 
 
 def source_of(headers: Headers) -> str:

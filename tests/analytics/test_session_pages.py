@@ -112,6 +112,16 @@ def test_each_label_on_a_requests_page_leads_to_requests_with_the_same(
     assert [row.id for row in alice.browser.get(page.context["session_href"]).context["rows"]] == [event.id]
 
 
+def test_a_reported_call_is_marked_and_offers_no_command(alice: Somebody, record: Record) -> None:
+    event = record(at=timezone.now(), provider="external", route="/v0/queries", tags=["home"])
+
+    page = alice.browser.get(f"/o/acme/requests/{event.id}/")
+
+    assert page.context["row"].mark == "Made elsewhere and reported to us; nothing was charged"
+    assert "curl" not in page.content.decode()
+    assert page.context["tags"] == [("home", "/o/acme/requests/?tag=home")]
+
+
 def test_repeated_tags_must_all_be_there(alice: Somebody, record: Record) -> None:
     both = record(at=timezone.now(), tags=["blue", "red"])
     record(at=timezone.now(), tags=["red"])

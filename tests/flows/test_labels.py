@@ -48,6 +48,20 @@ async def test_a_request_without_labels_has_its_user_agent_and_no_session(
     assert (event.metadata, event.tags) == ({}, [])
 
 
+async def test_who_is_refused_stands_in_their_session(gateway: Process, worker: Process, team: Team) -> None:
+    await call(
+        gateway,
+        team.key,
+        chat("fake/echo", temperature=9),
+        x_session_id="s-1",
+        x_agent="crew",
+        x_source="app",
+    )
+
+    event = await apart(team.only_event)
+    assert (event.status, event.session_id, event.agent, event.source) == (400, "s-1", "crew", "app")
+
+
 @pytest.mark.parametrize(
     ("header", "value"),
     [("x_source", "<b>"), ("x_session_id", "s" * 257), ("x_llmgateway_" + "n" * 65, "1")],

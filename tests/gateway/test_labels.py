@@ -5,7 +5,7 @@ import pytest
 
 from gateway.errors import InvalidValue
 from gateway.wire.chat import parse_chat_request
-from gateway.wire.labels import labelled, source_of, special_of
+from gateway.wire.labels import labelled, readable_labels, source_of, special_of
 
 OF_AN_SDK = {
     b"host": b"farebox.example", b"accept": b"application/json", b"user-agent": b"OpenAI/Python 2.8.0",
@@ -154,3 +154,9 @@ def test_a_header_keeps_the_text_out_of_the_log():
 
     assert (logs(b"true"), logs(b"1"), logs(b"False")) == ((False, False), (False, False), (True, True))
     assert refusal_of({b"x-bf-disable-content-logging": b"please"})[0] == "x-bf-disable-content-logging"
+
+
+def test_of_a_refused_request_the_labels_that_can_be_kept_are_noted():
+    assert readable_labels({b"x-session-id": b"s-1", b"x-agent": b"a\x07"}) == {"session_id": "s-1"}
+    assert readable_labels({b"x-session-id": b"\xff", b"x-agent": b"crew"}) == {"agent": "crew"}
+    assert readable_labels({b"x-source": b"<"}) == {}
