@@ -218,9 +218,13 @@ class UsageEvent(models.Model):
     end_user = models.CharField(max_length=256, blank=True)
     session_id = models.CharField(max_length=256, blank=True)
     agent = models.CharField(max_length=256, blank=True)
-    source = models.CharField(max_length=256, blank=True, help_text="The calling site or application.")
+    source = models.CharField(max_length=256, blank=True)
     signature = models.CharField(
-        max_length=256, blank=True, db_default="", help_text="The client that sent it, as its body says."
+        max_length=256,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The client that sent it, as its body says.",
     )
     metadata = models.JSONField(
         default=dict, db_default={}, help_text="Names and texts that the client gave it."
@@ -229,6 +233,7 @@ class UsageEvent(models.Model):
         max_length=16,
         blank=True,
         choices=CacheHit.choices,
+        default="",
         db_default="",
         help_text="How the answer was found in the cache; empty: a provider gave it.",
     )

@@ -14,6 +14,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 blank=True,
                 db_default="",
+                default="",
                 help_text="The client that sent it, as its body says.",
                 max_length=256,
             ),
@@ -22,7 +23,7 @@ class Migration(migrations.Migration):
             model_name="usageevent",
             name="metadata",
             field=models.JSONField(
-                db_default=models.Value({}, output_field=models.JSONField()),
+                db_default={},
                 default=dict,
                 help_text="Names and texts that the client gave it.",
             ),

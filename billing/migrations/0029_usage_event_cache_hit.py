@@ -14,6 +14,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 choices=[("direct", "The same request"), ("semantic", "A request alike in meaning")],
                 db_default="",
+                default="",
                 help_text="How the answer was found in the cache; empty: a provider gave it.",
                 max_length=16,
             ),
