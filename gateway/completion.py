@@ -73,6 +73,8 @@ class Completions:
             await delivery.refuse(error, trace)
             return
         call = Call(trace, delivery, running, incoming.body, self.bodies.transcript())
+        if request.is_stream:
+            running.listen(delivery)
         try:
             forwarded = incoming.forwarded_headers()
             answering = route.known or await self.attempts.first_answer(

@@ -30,6 +30,7 @@ from gateway.wire.stream import StreamRewriter
 
 COMPLETION_ID_PREFIX = "chatcmpl-"
 FAREWELL_SECONDS = 2.0
+KEEP_ALIVE = b": keep-alive\n\n"
 
 
 class Delivery:
@@ -39,11 +40,7 @@ class Delivery:
         self._incoming = incoming
         self._reply = reply
         self._rewriter: StreamRewriter | TreatedStream | None = None
-
-    @property
-    def is_holding(self) -> bool:
-        """Whether the answer is held back until it is whole."""
-        return isinstance(self._rewriter, TreatedStream) and self._rewriter.is_holding
+        self._comment: asyncio.Task[None] | None = None
 
     async def refuse(self, error: GatewayError, trace: Trace) -> None:
         """A failure before anything was sent: a status and the dialect's envelope."""
@@ -72,6 +69,8 @@ class Delivery:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
+                if self._comment is not None:
+                    await self._after_comment(trace)
                 if self._rewriter is None:
                     await self.refuse(error, trace)
                 else:
@@ -102,8 +101,46 @@ class Delivery:
     async def start_stream(self, running: Running) -> StreamRewriter | TreatedStream:
         """Send the head of an event stream; gives what turns chunks into this client's bytes."""
         trace = running.trace
+        if self._comment is not None:
+            await self._after_comment(trace)
+        rewriter = self._rewriter = self._rewriter or self._new_rewriter(trace)
+        if not trace.has_head:
+            trace.note_head()
+            await self._send_stream_head(trace)
+        return rewriter
+
+    def tell_alive(self, running: Running) -> None:
+        """Send a comment, behind the head if that is still to be sent; what is sent next waits for it."""
+        if self._comment is None or self._comment.done():
+            self._comment = asyncio.create_task(self._send_comment(running.trace))
+
+    async def _send_comment(self, trace: Trace) -> None:
+        # Whoever has left meanwhile is noticed by the request itself.
+        with suppress(RuntimeError, OSError):
+            if not trace.has_head:
+                trace.note_early_head()
+                await self._send_stream_head(trace)
+            await self._reply.send_body(KEEP_ALIVE, more_body=True)
+
+    async def _after_comment(self, trace: Trace) -> None:
+        """Let a comment go out that is on its way. A stream whose head is out can only end as one."""
+        if self._comment is not None:
+            await asyncio.wait({self._comment})
+        if trace.has_head and self._rewriter is None and trace.target is not None:
+            self._rewriter = self._new_rewriter(trace)
+
+    def _new_rewriter(self, trace: Trace) -> StreamRewriter | TreatedStream:
         assert trace.request is not None, "a request that is served has been parsed"
-        trace.note_head()
+        rewriter = StreamRewriter(
+            dialect=self._incoming.dialect,
+            served=_served(trace),
+            include_usage=trace.request.include_usage,
+            created=int(time.time()),
+        )
+        treatment = trace.treatment
+        return rewriter if treatment is None else TreatedStream(rewriter, treatment)
+
+    async def _send_stream_head(self, trace: Trace) -> None:
         headers = [
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-cache"),
@@ -113,26 +150,20 @@ class Delivery:
             *limit_headers(trace.standing),
             *hit_headers(trace.treatment),
         ]
-        rewriter = StreamRewriter(
-            dialect=self._incoming.dialect,
-            served=_served(trace),
-            include_usage=trace.request.include_usage,
-            created=int(time.time()),
-        )
-        treatment = trace.treatment
-        self._rewriter = rewriter if treatment is None else TreatedStream(rewriter, treatment)
         await self._reply.send_headers(status=200, headers=headers)
-        return self._rewriter
 
     async def send_piece(self, data: bytes, running: Running) -> None:
         """Send a part of the stream, waiting while the client does not read."""
-        running.sending_since = time.monotonic()
+        running.heard_at = running.sending_since = time.monotonic()
         await self._reply.send_body(data, more_body=True)
         running.sending_since = None
 
     async def finish_stream(self, rewriter: StreamRewriter | TreatedStream, running: Running) -> None:
         """Send what was held back for the usage, and `[DONE]`."""
         trace = running.trace
+        running.client = None
+        if self._comment is not None:
+            await self._after_comment(trace)
         reading, cost = _reading_and_charge(running)
         if trace.treatment is not None:
             rewriter.tell_of(_served(trace))

@@ -30,6 +30,7 @@ from gateway.extension import Extender
 from gateway.health import Health
 from gateway.health_metrics import HealthMetrics
 from gateway.idempotency import OnceOnly
+from gateway.keep_alive import KeepAlives
 from gateway.leases import LeaseKeeper
 from gateway.metrics import GatewayMetrics, Gauge
 from gateway.outer_transport import OuterTransport
@@ -152,7 +153,6 @@ class Plane:
             bodies=bodies,
             deadlines=self.deadlines,
             stream_total_timeout_seconds=self.settings.stream_total_timeout_seconds,
-            keep_alive_seconds=self.settings.keep_alive_seconds,
         )
 
     def _gauges(self) -> list[Gauge]:
@@ -183,6 +183,7 @@ class Plane:
             self.reserves.run,
             self.clock.run,
             self.health.run,
+            KeepAlives(self.running, settings=self.settings).run,
             self.policies.run_polling,
             self.policies.run_listening,
             self._revocation.run,

@@ -105,6 +105,7 @@ async def run_race(legs: Sequence[Leg], trace: Trace, *, start: Start) -> Upstre
     Raises the last failure if all have failed. Whatever happens, what was started is ended and noted.
     """
     race = _Race(start)
+    trace.asked_at_ms = trace.now_ms
     winner: Leg | None = None
     try:
         winner, stream = await race.run(legs)

@@ -4,7 +4,6 @@ What is passed on is covered by the request's hold (`gateway.extension`). How it
 `gateway.delivery`'s business, and what follows its end `gateway.completion`'s.
 """
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -27,8 +26,6 @@ from gateway.upstream import UpstreamStream
 from gateway.wire.joining import as_chunks
 from gateway.wire.kept_answer import KeptAnswer
 from gateway.wire.shapes import ChatAnswer, ChatChunk
-
-KEEP_ALIVE = b": keep-alive\n\n"
 
 
 class Call(Struct, frozen=True):
@@ -60,7 +57,6 @@ class Relay:
     bodies: BodyLog
     deadlines: Deadlines
     stream_total_timeout_seconds: float
-    keep_alive_seconds: float
 
     async def pass_on(self, answering: Answering | KeptAnswer, call: Call) -> None:
         """Send the answer to its end, metered and covered by its hold."""
@@ -87,11 +83,7 @@ class Relay:
         try:
             with self.deadlines.within(self.stream_total_timeout_seconds):
                 async with aclosing(answering):
-                    treatment = call.trace.treatment
-                    if treatment is None or not treatment.wants_healing:
-                        await self._pump(answering, call)
-                    else:
-                        await self._pump_alive(answering, call)
+                    await self._pump(answering, call)
             self._note_health(call, ended_ms=call.trace.now_ms)
         except UpstreamError:
             assert call.trace.target is not None, "someone answers"
@@ -127,13 +119,6 @@ class Relay:
         await delivery.send_piece(b"".join(map(rewriter.feed, as_chunks(answer))), call.running)
         await delivery.finish_stream(rewriter, call.running)
 
-    async def _pump_alive(self, stream: UpstreamStream, call: Call) -> None:
-        beating = asyncio.create_task(self._beat(call))
-        try:
-            await self._pump(stream, call)
-        finally:
-            beating.cancel()
-
     async def _pump(self, stream: UpstreamStream, call: Call) -> None:
         """Everything that arrived in one read leaves in one write."""
         trace, meter = call.trace, call.running.meter
@@ -167,10 +152,3 @@ class Relay:
             call.transcript.observe_answer(stream.answer)
         if data:
             await call.delivery.send_piece(data, call.running)
-
-    async def _beat(self, call: Call) -> None:
-        """Show the client that its stream lives while its answer is held back."""
-        while True:
-            await asyncio.sleep(self.keep_alive_seconds)
-            if call.delivery.is_holding:
-                await call.delivery.send_piece(KEEP_ALIVE, call.running)

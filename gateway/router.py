@@ -169,7 +169,10 @@ class Router:
         catalogue = self.catalogue(policy)
         if request.provider_key:
             catalogue = catalogue.with_key(request.provider_key)
-        return choose_targets(request, catalogue=catalogue, policy=policy, conditions=conditions)
+        choice = choose_targets(request, catalogue=catalogue, policy=policy, conditions=conditions)
+        if not request.stays_with_provider:
+            return choice
+        return structs.replace(choice, targets=_of_first_provider(choice.targets))
 
 
 def _unix_time(day: date) -> int:
@@ -179,6 +182,16 @@ def _unix_time(day: date) -> int:
 def _check_hops(hops: int) -> None:
     if hops > MAX_HOPS:
         raise InvalidModel("The endpoint of this model leads back to this gateway.", param="model")
+
+
+def _of_first_provider(targets: tuple[Target, ...]) -> tuple[Target, ...]:
+    """The targets at the first one's provider; the legs of a race that was asked for stay together."""
+    first = targets[0]
+    return tuple(
+        target
+        for target in targets
+        if target.provider == first.provider or (target.is_race_leg and first.is_race_leg)
+    )
 
 
 def need_of(request: ChatRequest, targets: tuple[Target, ...]) -> Need:

@@ -6,8 +6,9 @@ go) by cancelling its task with a reason. Leases are renewed in `gateway.leases`
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -28,6 +29,12 @@ Story = Callable[[], dict[str, Any]]
 OnEnd = Callable[[UsageRecord], None]
 
 
+class TellsAlive(Protocol):
+    """Whoever can tell a client that its stream lives."""
+
+    def tell_alive(self, running: "Running") -> None: ...
+
+
 class Running:
     """One admitted request: its hold, what it has used so far, and how it ends."""
 
@@ -37,6 +44,10 @@ class Running:
         self.meter = meter
         self.cut_by: GatewayError | None = None
         self.sending_since: float | None = None
+        self.heard_at = 0.0
+        """When a stream's client heard something last, or when it began to wait."""
+        self.client: TellsAlive | None = None
+        """Who waits for a stream, until it ends."""
         self.is_settled = False
         self.extension: asyncio.Task[int] | None = None
         self.refused_at_nano = -1
@@ -50,6 +61,11 @@ class Running:
         if self._cap_tokens < 0:
             self._cap_tokens = self.trace.output_cap_tokens
         return self.meter.tokens_at_least > self._cap_tokens
+
+    def listen(self, client: "TellsAlive") -> None:
+        """A client waits for a stream from now on."""
+        self.heard_at = time.monotonic()
+        self.client = client
 
     def uncovered_nano(self) -> int:
         """By how much the request has outgrown its hold; below zero what is left of it."""
@@ -144,6 +160,10 @@ class RunningRequests:
         assert trace.policy is not None, "only an identified request has an event"
         self._settler.hand_over(refusal_settlement(trace.policy.shard, trace.request_id, event))
         self._on_end(event)
+
+    def streams(self) -> list[Running]:
+        """Those whose clients wait for a stream."""
+        return [running for running in self._running.values() if running.client is not None]
 
     def cut_where(self, should_cut: Callable[[Running], bool], error: GatewayError) -> int:
         """Cut all requests that match; gives their number."""

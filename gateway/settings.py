@@ -40,6 +40,14 @@ class GatewaySettings:
     upstream_write_timeout_seconds: float = _setting(30.0, "Sending the request to a provider.")
     upstream_total_timeout_seconds: float = _setting(180.0, "A whole answer, retries included; then 504.")
     stream_gap_timeout_seconds: float = _setting(180.0, "First byte of a stream, and between its events.")
+    stream_keep_alive_seconds: float = _setting(
+        8.0, "Silence in a stream, or before a race's first output, after which a comment is sent; 0: never."
+    )
+    stream_head_after_seconds: float = _setting(
+        30.0,
+        "Silence before any other stream's first event after which its head goes out with a comment: an error"
+        " is an event then and has no status; 0: never.",
+    )
     stream_total_timeout_seconds: float = _setting(1200.0, "A whole stream.")
     targets_limit: int = _setting(5, "Targets of one request; each request of a list body has its own.")
     list_requests_limit: int = _setting(5, "Requests of a list body that are tried; the rest is left out.")
@@ -105,7 +113,6 @@ class GatewaySettings:
         67_108_864, "Room of one organization's cached answers in Redis; what expires first makes way."
     )
     cache_ttl_limit_seconds: int = _setting(31_536_000, "Longest that an answer may be cached.")
-    keep_alive_seconds: float = _setting(8.0, "Pause between comments while a stream's answer is held back.")
     settle_retry_seconds: float = _setting(0.5, "Pause before an undelivered settlement is sent again.")
     resend_seconds: float = _setting(
         10.0, "What was settled this recently is sent again to a Redis that has forgotten it."

@@ -113,6 +113,20 @@ class Trace:
             return self.head_overhead_ms
         return max(0.0, self.now_ms - self.upstream_ms)
 
+    @property
+    def has_head(self) -> bool:
+        """Whether the head of the answer has gone out."""
+        return self.head_overhead_ms is not None
+
+    @property
+    def is_race(self) -> bool:
+        """Whether some of its targets race."""
+        return self.aside is not None
+
+    def note_early_head(self) -> None:
+        """The head goes out while a provider is waited for, whose time is not ours."""
+        self.head_overhead_ms = max(0.0, self.asked_at_ms - self.upstream_ms)
+
     def note_head(self) -> None:
         """The answer's head goes out now; what comes after is the provider's time or the client's."""
         self.head_overhead_ms = self.overhead_ms

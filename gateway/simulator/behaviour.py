@@ -116,6 +116,7 @@ MODELS: dict[str, Behaviour] = {
     "ten-chunks": Behaviour(tokens=10, pace_seconds=0.020),
     "fifty-two": Behaviour(tokens=52),
     "slow": Behaviour(tokens=30, pace_seconds=0.100),
+    "late": Behaviour(first_token_delay_seconds=30.0),
     "long": Behaviour(tokens=1_000, pace_seconds=0.005),
     "unpriced": Behaviour(),
     "free": Behaviour(),

@@ -105,6 +105,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     provider_key: str = ""
     """The organization's own credential that must be used, by its id or name."""
     wants_raw: bool = False
+    stays_with_provider: bool = False
     followers: "tuple[ChatRequest, ...]" = ()
     """The other requests of a list body, tried in their order if this one cannot be answered."""
 

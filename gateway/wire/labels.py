@@ -36,6 +36,7 @@ METADATA_NAME_CHARACTERS_LIMIT = 64
 _SPECIAL_STARTS = (
     b"x-bf-", b"x-llmgateway-", b"x-farebox-metadata-", b"x-session-", b"session", b"x-agent",
     b"x-client-agent", b"x-source", b"http-referer", b"cookie", b"anthropic-beta", b"openai-beta",
+    b"x-no-fallback",
 )  # fmt: skip
 _SOURCE_START = re.compile(r"^(?:https?://)?(?:www\.)?", re.IGNORECASE)
 _SOURCE = re.compile(r"[A-Za-z0-9._~:/@+%\-\[\]]{1,256}")

@@ -1,6 +1,7 @@
-"""Wishes in headers: what a client asks of the gateway beside its body, in Bifrost's words. Pure.
+"""Wishes in headers: what a client asks of the gateway beside its body. Pure.
 
-A header wins over the field of the body that says the same. Labels in headers are `gateway.wire.labels`.
+The words are Bifrost's and LLM Gateway's. A header wins over the field of the body that says the same.
+Labels in headers are `gateway.wire.labels`.
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ PROVIDER_KEY_HEADERS = (b"x-bf-api-key-id", b"x-bf-api-key")
 # Header and the field of the request that it switches.
 SWITCHES = {
     b"x-bf-send-back-raw-response": "wants_raw",
+    b"x-no-fallback": "stays_with_provider",
     b"x-bf-passthrough-extra-params": "passes_unknown",
     b"x-bf-compat": "drop_params",
 }

@@ -163,9 +163,7 @@ def test_times_compare_strictly(boss: str, record: Record) -> None:
     for seconds in range(3):
         record(at=NOON + timedelta(seconds=seconds))
 
-    found = get(
-        boss, "/v0/queries", start_time="2026-11-20 12:00:00", end_time="2026-11-20 12:00:02"
-    )
+    found = get(boss, "/v0/queries", start_time="2026-11-20 12:00:00", end_time="2026-11-20 12:00:02")
 
     assert [query["at"] for query in found["queries"]] == ["2026-11-20 12:00:01"]
 
@@ -183,9 +181,7 @@ def test_all_tags_must_match_however_they_are_written(boss: str, record: Record,
 
 
 @pytest.mark.parametrize("endpoints", ["echo@fake,mine@external", ["echo@fake", "mine@external"]])
-def test_one_of_the_endpoints_must_match(
-    alice: Somebody, boss: str, record: Record, endpoints: Any
-) -> None:
+def test_one_of_the_endpoints_must_match(alice: Somebody, boss: str, record: Record, endpoints: Any) -> None:
     record()
     record(model="gpt-4o", provider="openai")
     report(boss)
@@ -201,9 +197,7 @@ def test_an_endpoint_that_there_is_not_is_404_and_one_without_requests_is_empty(
     assert get(boss, "/v0/queries", endpoints="gpt-4o@openai") == []
 
 
-def test_a_report_of_another_call_stands_in_the_log_and_costs_nothing(
-    alice: Somebody, boss: str
-) -> None:
+def test_a_report_of_another_call_stands_in_the_log_and_costs_nothing(alice: Somebody, boss: str) -> None:
     set_body_logging(organization=alice.organization, is_on=True)
 
     answer = report(
@@ -306,9 +300,7 @@ def test_a_role_that_sees_spend_but_no_text_gets_the_queries_without_it(
 
 
 @pytest.mark.parametrize("path", ["/v0/queries", "/v0/tags", "/v0/metrics?start_time=2026-11-20 00:00:00"])
-def test_another_organizations_key_finds_nothing(
-    charlie: Somebody, record: Record, path: str
-) -> None:
+def test_another_organizations_key_finds_nothing(charlie: Somebody, record: Record, path: str) -> None:
     keep_text(record(tags=["canary"]), asked={"secret": "canary"})
     roll_up()
     theirs = key_with_role(charlie, Role.OWNER)
@@ -400,9 +392,7 @@ def test_metrics_that_cannot_be_given_are_refused_by_name(
     assert refusal(boss, "/v0/metrics", **parameters)[:2] == (400, param)
 
 
-def test_the_logging_switch_is_read_by_any_key_and_turned_by_an_owners(
-    alice: Somebody, boss: str
-) -> None:
+def test_the_logging_switch_is_read_by_any_key_and_turned_by_an_owners(alice: Somebody, boss: str) -> None:
     def turn(key: str, body: Any) -> Any:
         headers = {"authorization": f"Bearer {key}"}
         return Client().patch(

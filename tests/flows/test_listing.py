@@ -22,6 +22,7 @@ SIMULATED = {
     "ten-chunks",
     "fifty-two",
     "slow",
+    "late",
     "long",
     "reasoner",
     "tools",

@@ -153,6 +153,7 @@ def test_every_model_is_listed_and_answers(client):
         "ten-chunks",
         "fifty-two",
         "slow",
+        "late",
         "long",
         "unpriced",
         "free",
@@ -164,7 +165,7 @@ def test_every_model_is_listed_and_answers(client):
         "every-unit",
     ]
     for name in names:
-        answer = client.chat.completions.create(model=name, messages=says("[[pace 0]]"))
+        answer = client.chat.completions.create(model=name, messages=says("[[pace 0]] [[first 0]]"))
         assert answer.usage.completion_tokens >= 8
 
 
