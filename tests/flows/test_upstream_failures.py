@@ -126,6 +126,7 @@ async def test_an_error_does_not_repeat_what_the_provider_says_of_us(gateway: Pr
     assert "127.0.0.1" not in said
 
 
+@pytest.mark.contract("3.3 Attempts in the response", "3.3 Retry policy", "3.2 fallbacks")
 @pytest.mark.parametrize("is_stream", [False, True])
 async def test_a_fallback_answers_as_if_nothing_had_happened(
     *, is_stream: bool, house: House, gateway: Process, worker: Process, team: Team
@@ -163,6 +164,7 @@ async def test_a_fallback_that_the_client_named_is_tried_even_after_400(gateway:
     assert (answer.status, answer.json["model"]) == (200, "echo@fake")
 
 
+@pytest.mark.contract("3.3 Attempts in the response")
 async def test_all_having_failed_is_said_with_every_attempt(
     gateway: Process, worker: Process, team: Team
 ) -> None:
@@ -236,6 +238,7 @@ async def test_a_provider_that_is_not_there_gives_way_to_a_fallback(gateway: Pro
     assert (answer.status, answer.json["model"]) == (200, "echo@fake")
 
 
+@pytest.mark.contract("3.3 Timeout")
 async def test_a_provider_that_keeps_silent_is_504_and_free(
     impatient: Process, worker: Process, team: Team
 ) -> None:
@@ -253,6 +256,7 @@ async def test_a_provider_that_keeps_silent_is_504_and_free(
     assert {tuple(a["error_type"] for a in it.attempts) for it in events.values()} == {("timeout",)}
 
 
+@pytest.mark.contract("3.3 Timeout")
 async def test_all_attempts_together_have_one_time_limit(
     impatient: Process, worker: Process, team: Team
 ) -> None:
@@ -268,6 +272,7 @@ async def test_all_attempts_together_have_one_time_limit(
     assert event.overhead_ms < 1_000 < event.duration_ms
 
 
+@pytest.mark.contract("3.3 Timeout", "3.4 Mid-stream error")
 async def test_a_stream_that_falls_silent_ends_with_a_timeout(
     house: House, impatient: Process, worker: Process, team: Team
 ) -> None:
