@@ -1,6 +1,8 @@
 """Management calls: what the API's views that want a bearer key have in common."""
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
@@ -8,6 +10,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from accounts.audit_log import record_action
+from accounts.models import AuditEntry
 from accounts.permissions import Action
 from accounts.request_ids import shown_request_id
 from accounts.tenancy import KeyBearer
@@ -36,6 +40,22 @@ class ManagementView(APIView):
         serializer.is_valid(raise_exception=True)
         checked: dict[str, Any] = serializer.validated_data
         return checked
+
+    def record(
+        self, action: str, *, target: str, target_id: UUID | None = None, changed: Sequence[str] = ()
+    ) -> None:
+        """Leave the entry of a write in the audit log; call it within the write's transaction."""
+        bearer = self.bearer
+        record_action(
+            organization=bearer.organization,
+            person=bearer.api_key.created_by,
+            via=AuditEntry.Via.KEY,
+            credential=str(bearer.api_key),
+            action=action,
+            target=target,
+            target_id=target_id,
+            changed=changed,
+        )
 
     def sent(self) -> dict[str, Any]:
         """The parameters as they were sent; of one that is repeated in the query string the last."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
@@ -119,7 +120,15 @@ class QueryLogging(LogView):
     def patch(self, request: Request) -> Response:
         self.require(Action.MANAGE_ORGANIZATION)
         is_on = self.parameters(LoggingInput)["enabled"]
-        set_body_logging(organization=self.bearer.organization, is_on=is_on)
+        organization = self.bearer.organization
+        with transaction.atomic():
+            set_body_logging(organization=organization, is_on=is_on)
+            self.record(
+                "organization.update",
+                target=organization.name,
+                target_id=organization.pk,
+                changed=["is_body_logging_on"],
+            )
         return Response({"enabled": is_on})
 
 

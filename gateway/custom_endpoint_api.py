@@ -4,6 +4,7 @@ Beyond Unify's parameters a price can be stated at once (`input_cost`, `output_c
 tokens): without one the endpoint answers only under a price ceiling of its owner.
 """
 
+from django.db import transaction
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -58,14 +59,19 @@ class Endpoint(ManagementView):
         self.require(Action.MANAGE_PROVIDERS)
         given = self.parameters(SetInput)
         costs = Costs(input_cost=given.pop("input_cost"), output_cost=given.pop("output_cost"))
-        endpoint = set_endpoint(organization=self.bearer.organization, costs=costs, **given)
+        with transaction.atomic():
+            endpoint = set_endpoint(organization=self.bearer.organization, costs=costs, **given)
+            self.record("endpoint.set", target=endpoint.name, target_id=endpoint.pk, changed=list(given))
         hint = "" if endpoint.has_price else NO_PRICE
         return Response({"info": f"Custom endpoint created successfully!{hint}"})
 
     def delete(self, request: Request) -> Response:
         self.require(Action.MANAGE_PROVIDERS)
         name = self.parameters(NameInput)["name"]
-        delete_endpoint(endpoint=endpoint_named(self.bearer.organization, name))
+        endpoint = endpoint_named(self.bearer.organization, name)
+        with transaction.atomic():
+            self.record("endpoint.remove", target=endpoint.name, target_id=endpoint.pk)
+            delete_endpoint(endpoint=endpoint)
         return Response({"info": "Custom endpoint deleted successfully!"})
 
 
@@ -74,7 +80,9 @@ class EndpointRename(ManagementView):
         self.require(Action.MANAGE_PROVIDERS)
         given = self.parameters(RenameInput)
         endpoint = endpoint_named(self.bearer.organization, given["name"])
-        rename_endpoint(endpoint=endpoint, new_name=given["new_name"])
+        with transaction.atomic():
+            rename_endpoint(endpoint=endpoint, new_name=given["new_name"])
+            self.record("endpoint.update", target=endpoint.name, target_id=endpoint.pk, changed=["name"])
         return Response({"info": "Custom endpoint renamed successfully!"})
 
 

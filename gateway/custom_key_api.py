@@ -4,6 +4,7 @@ A stored key is never told again: what is shown is masked. `value` belongs into 
 addresses are written into logs; the query string is read for clients that know no other way.
 """
 
+from django.db import transaction
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -33,7 +34,10 @@ class CustomApiKey(ManagementView):
     def post(self, request: Request) -> Response:
         self.require(Action.MANAGE_PROVIDERS)
         given = self.parameters(StoreInput)
-        is_new = store_key(organization=self.bearer.organization, **given)
+        with transaction.atomic():
+            is_new = store_key(organization=self.bearer.organization, **given)
+            action = "provider_key.create" if is_new else "provider_key.update"
+            self.record(action, target=given["name"], changed=["value"])
         return Response({"info": f"API key {'created' if is_new else 'replaced'} successfully!"})
 
     def get(self, request: Request) -> Response:
@@ -43,14 +47,20 @@ class CustomApiKey(ManagementView):
 
     def delete(self, request: Request) -> Response:
         self.require(Action.MANAGE_PROVIDERS)
-        delete_key(organization=self.bearer.organization, **self.parameters(NameInput))
+        name = self.parameters(NameInput)["name"]
+        with transaction.atomic():
+            delete_key(organization=self.bearer.organization, name=name)
+            self.record("provider_key.remove", target=name)
         return Response({"info": "API key deleted successfully!"})
 
 
 class CustomApiKeyRename(ManagementView):
     def post(self, request: Request) -> Response:
         self.require(Action.MANAGE_PROVIDERS)
-        rename_key(organization=self.bearer.organization, **self.parameters(RenameInput))
+        given = self.parameters(RenameInput)
+        with transaction.atomic():
+            rename_key(organization=self.bearer.organization, **given)
+            self.record("provider_key.update", target=given["new_name"], changed=["name"])
         return Response({"info": "API key renamed successfully!"})
 
 

@@ -1,8 +1,10 @@
 """`/v0/endpoint-metrics`: how fast and how dear endpoints are, and what owners say of their own."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -11,7 +13,7 @@ from rest_framework.response import Response
 from accounts.management import ManagementView
 from accounts.permissions import Action
 from gateway.endpoint_metrics import LONGEST_SPAN, Span, measured, stated
-from gateway.endpoint_models import METRIC_DECIMALS, METRIC_DIGITS, EndpointMetric
+from gateway.endpoint_models import METRIC_DECIMALS, METRIC_DIGITS, CustomEndpoint, EndpointMetric
 from gateway.endpoint_services import delete_metrics, endpoint_named, record_metric
 from gateway.errors import InvalidValue, NotFound
 from gateway.listing_query import is_custom
@@ -65,19 +67,23 @@ class EndpointMetrics(ManagementView):
         endpoint = endpoint_named(self.bearer.organization, given["endpoint_name"], param="endpoint_name")
         if given["measured_at"] and given["measured_at"] > timezone.now() + CLOCKS_APART:
             raise InvalidValue("measured_at must not be in the future.", param="measured_at")
-        record_metric(
-            endpoint=endpoint,
-            metric=given["metric_name"],
-            value=given["value"],
-            measured_at=given["measured_at"],
-        )
+        with transaction.atomic():
+            record_metric(
+                endpoint=endpoint,
+                metric=given["metric_name"],
+                value=given["value"],
+                measured_at=given["measured_at"],
+            )
+            self._record(endpoint, [given["metric_name"]])
         return Response({"info": "Endpoint metric uploaded successfully!"})
 
     def delete(self, request: Request) -> Response:
         self.require(Action.MANAGE_PROVIDERS)
         given = self.parameters(DeleteInput)
         endpoint = endpoint_named(self.bearer.organization, given["endpoint_name"], param="endpoint_name")
-        count = delete_metrics(endpoint=endpoint, timestamps=given["timestamps"])
+        with transaction.atomic():
+            count = delete_metrics(endpoint=endpoint, timestamps=given["timestamps"])
+            self._record(endpoint, EndpointMetric.Metric.values)
         return Response({"info": f"{count} endpoint metrics deleted successfully!"})
 
     def sent(self) -> dict[str, Any]:
@@ -87,6 +93,9 @@ class EndpointMetrics(ManagementView):
         if repeated:
             sent["timestamps"] = [each.strip() for text in repeated for each in text.split(",")]
         return sent
+
+    def _record(self, endpoint: CustomEndpoint, metrics: Sequence[str]) -> None:
+        self.record("endpoint.measure", target=endpoint.name, target_id=endpoint.pk, changed=metrics)
 
     def _rows(self, model: str, provider: str, span: Span) -> list[dict[str, Any]]:
         if is_custom(provider) and not self._is_declared(model, provider):

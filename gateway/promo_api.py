@@ -1,5 +1,6 @@
 """`POST /v0/promo`: redeem a promotion code, as Unify's clients do."""
 
+from django.db import transaction
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,9 +27,11 @@ class Promo(ManagementView):
         code = self.parameters(PromoInput)["code"]
         bearer = self.bearer
         try:
-            redemption = redeem_promotion_code(
-                organization=bearer.organization, person=bearer.api_key.created_by, code=code
-            )
+            with transaction.atomic():
+                redemption = redeem_promotion_code(
+                    organization=bearer.organization, person=bearer.api_key.created_by, code=code
+                )
+                self.record("promotion.redeem", target=redemption.code.code, target_id=redemption.pk)
         except PromotionUsed as exc:
             raise InvalidValue(str(exc), param="code") from exc
         except PromotionRefused as exc:

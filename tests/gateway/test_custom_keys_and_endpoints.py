@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from django.test import Client
 
+from accounts.models import AuditEntry
 from accounts.permissions import Role
 from accounts.vault import Vault
 from gateway.models import CustomEndpoint, ProviderConnection, ProviderKey
@@ -359,3 +360,24 @@ def test_a_sealed_key_opens_for_its_owner_alone(alice, charlie, own, settings):
 
     assert opened.decode() == VALUE
     assert row.created_at < datetime.now(UTC)
+
+
+def test_each_write_stands_in_the_audit_log_and_no_secret_does(alice, own):
+    own.post(KEY, name="my_key", value=VALUE)
+    endpoint(own)
+    endpoint(own, name="refused")
+    own.post(METRICS, endpoint_name="mine@custom", metric_name="ttft", value="1")
+    own.delete(ENDPOINT, name="mine@custom")
+    own.delete(KEY, name="my_key")
+
+    entries = AuditEntry.objects.filter(organization=alice.organization).order_by("created_at")
+    assert [(entry.action, entry.target) for entry in entries] == [
+        ("provider_key.create", "my_key"),
+        ("endpoint.set", "mine@custom"),
+        ("endpoint.measure", "mine@custom"),
+        ("endpoint.remove", "mine@custom"),
+        ("provider_key.remove", "my_key"),
+    ]
+    assert {(entry.via, entry.person) for entry in entries} == {("key", alice.person)}
+    assert all(entry.credential.startswith("Manages as owner") for entry in entries)
+    assert not any(VALUE in str(vars(entry)) for entry in entries)
