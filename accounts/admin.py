@@ -119,7 +119,7 @@ class ApiKeyAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     fields = (
         "id", "organization", "project", "name", "last_four", "created_by", "created_at", "last_used_at",
         "expires_at", "revoked_at", "requests_per_minute", "tokens_per_minute", "concurrent_requests",
-        "allowed_models", "default_tags",
+        "allowed_models", "allowed_networks", "default_tags",
     )  # fmt: skip
     actions = ("revoke",)
 

@@ -8,11 +8,12 @@ What the calls have in common is `accounts.management`.
 from django.conf import settings
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.request import Request
 
 from accounts.guesses import note_right, note_unknown, seconds_blocked
 from accounts.keys import MalformedKey, check_format, hmac_of
+from accounts.networks import caller_address, may_come_from
 from accounts.tenancy import KeyBearer, bearer_of
 
 # Which header wins when a request carries several keys: as for completions.
@@ -22,6 +23,7 @@ PLAIN_KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
 MISSING = "Invalid API key. No key was sent: use the header 'Authorization: Bearer fbx_…'."
 UNKNOWN = "Invalid API key. There is no such key here."
 REVOKED = "Invalid API key. This key has been revoked; create another one."
+ELSEWHERE = "This key may not be used from this address."
 EXPIRED = "Invalid API key. This key has expired; create another one."
 
 
@@ -51,7 +53,7 @@ def presented_key(request: Request) -> str:
 
 
 def identify(secret: str, *, address: str) -> KeyBearer:
-    """Whoever holds this well-formed key; raises AuthenticationFailed and Throttled."""
+    """Whoever holds this well-formed key; raises AuthenticationFailed, PermissionDenied and Throttled."""
     secret_hmac = hmac_of(secret, settings.FAREBOX_KEY_PEPPER)
     blocked_seconds = seconds_blocked(address, secret_hmac)
     if blocked_seconds:
@@ -65,6 +67,9 @@ def identify(secret: str, *, address: str) -> KeyBearer:
         raise AuthenticationFailed(REVOKED)
     if key.expires_at is not None and key.expires_at <= timezone.now():
         raise AuthenticationFailed(EXPIRED)
+    networks = key.allowed_networks
+    if networks is not None and not may_come_from(caller_address(address, "", ()), tuple(networks)):
+        raise PermissionDenied(ELSEWHERE, code="ip_blocked")
     note_right(secret_hmac)
     return bearer
 

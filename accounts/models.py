@@ -243,6 +243,11 @@ class ApiKey(Limits):
         blank=True,
         help_text="List of model names, `provider/model` or `provider/*`; null allows all.",
     )
+    allowed_networks = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="List of networks (CIDR) that it may be used from; null allows all.",
+    )
     default_tags = models.JSONField(default=list, blank=True)
     is_budget_clamped = models.BooleanField(
         default=False,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from accounts.errors import NameMissing, WrongLimit
+from accounts.networks import parse_network
 
 MAX_NAME_CHARACTERS = 120
 # Of a project's cache: ten seconds to a year (CONTRACT 1.4.7).
@@ -18,6 +19,8 @@ MAX_TAGS = 20
 MAX_TAG_CHARACTERS = 64
 MAX_ALLOWED_MODELS = 100
 MAX_MODEL_CHARACTERS = 200
+MAX_ALLOWED_NETWORKS = 100
+MAX_NETWORK_CHARACTERS = 64
 MAX_RATE = 2**31 - 1
 MAX_TOKENS_PER_MINUTE = 10**12
 MAX_ROLL_OVERLAP_SECONDS = 30 * 86_400
@@ -87,6 +90,23 @@ def checked_models(models: Sequence[str] | None) -> list[str] | None:
         if len(model) > MAX_MODEL_CHARACTERS or not model.isprintable() or " " in model:
             raise WrongLimit(f"{model[:40]!r} is not a model name like provider/model or provider/*.")
     return tidy
+
+
+def checked_networks(networks: Sequence[str] | None) -> list[str] | None:
+    """The allowed networks, written one way and without doubles; None allows all; raises WrongLimit."""
+    if networks is None:
+        return None
+    tidy = list(dict.fromkeys(_checked_network(network) for network in networks if network.strip()))
+    if not 1 <= len(tidy) <= MAX_ALLOWED_NETWORKS:
+        raise WrongLimit(f"Name between 1 and {MAX_ALLOWED_NETWORKS} networks, or allow all of them.")
+    return tidy
+
+
+def _checked_network(text: str) -> str:
+    try:
+        return str(parse_network(text))
+    except ValueError:
+        raise WrongLimit(f"{text[:40]!r} is not an address or a network like 203.0.113.0/24.") from None
 
 
 def checked_time_zone(name: str) -> str:

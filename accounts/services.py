@@ -133,6 +133,7 @@ def issue_key(
     tokens_per_minute: int | None = None,
     concurrent_requests: int | None = None,
     allowed_models: Sequence[str] | None = None,
+    allowed_networks: Sequence[str] | None = None,
     default_tags: Sequence[str] = (),
     is_budget_clamped: bool = False,
     role: str = "",
@@ -162,6 +163,7 @@ def issue_key(
         tokens_per_minute=tokens_per_minute,
         concurrent_requests=concurrent_requests,
         allowed_models=rules.checked_models(allowed_models),
+        allowed_networks=rules.checked_networks(allowed_networks),
         default_tags=rules.checked_tags(default_tags),
         is_budget_clamped=is_budget_clamped,
         role=role,
@@ -196,6 +198,14 @@ def update_key_limits(
             "is_budget_clamped",
         ]
     )
+    bump_epoch(key.organization_id)
+
+
+@transaction.atomic
+def set_key_networks(*, key: ApiKey, allowed_networks: Sequence[str] | None) -> None:
+    """Replace the networks that the key may be used from; None allows all. Raises WrongLimit."""
+    key.allowed_networks = rules.checked_networks(allowed_networks)
+    key.save(update_fields=["allowed_networks"])
     bump_epoch(key.organization_id)
 
 

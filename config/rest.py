@@ -24,6 +24,7 @@ from gateway.errors import (
     InvalidJson,
     InvalidRequest,
     InvalidValue,
+    IpBlocked,
     MethodNotAllowed,
     MissingParameter,
     NotFound,
@@ -103,6 +104,8 @@ def _of_framework(exc: exceptions.APIException) -> GatewayError:
             return _invalid(exc)
         case exceptions.AuthenticationFailed() | exceptions.NotAuthenticated():
             return InvalidApiKey(text)
+        case exceptions.PermissionDenied() if exc.get_codes() == IpBlocked.code:
+            return IpBlocked(text)
         case exceptions.PermissionDenied():
             return RightMissing(text)
         case exceptions.NotFound():

@@ -58,7 +58,7 @@ class Completions:
         """Serve one request to its end. Raises CancelledError when its client left."""
         trace, delivery = incoming.trace, Delivery(incoming, reply)
         try:
-            trace.policy = policy = await self.callers.identify(incoming.headers)
+            trace.policy = policy = await self.callers.identify(incoming.headers, peer=incoming.peer)
             trace.request = request = incoming.chat_request(self.limits)
             route = self.router.route(request, policy, hops=incoming.hops)
             if route.wants_session:

@@ -106,6 +106,12 @@ class HttpConsumer:
         text = _text(self.headers.get(b"x-request-id", b""))
         return text if 0 < len(text) <= MAX_REQUEST_ID_CHARACTERS else ""
 
+    @property
+    def peer(self) -> str:
+        """The address at the other end of the connection; "" if the server does not say."""
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
     async def refuse(self, error: GatewayError) -> None:
         """Answer a request that cannot even be read; the body may still be on its way."""
         raise NotImplementedError
@@ -198,7 +204,9 @@ class ChatCompletionConsumer(HttpConsumer):
         self._trace: Trace | None = None
 
     async def handle(self, body: bytes) -> None:
-        incoming = Incoming(self._dialect, self.headers, body, self.trace, special_of(self.headers))
+        incoming = Incoming(
+            self._dialect, self.headers, body, self.trace, special_of(self.headers), self.peer
+        )
         answering = self.plane.once_only if IDEMPOTENCY_HEADER in self.headers else self.plane.completions
         await answering.answer(incoming, self)
 

@@ -196,6 +196,12 @@ class ProviderBlocked(PermissionDenied):
     code = "provider_blocked"
 
 
+class IpBlocked(PermissionDenied):
+    """The key may be used from some networks alone, and the request comes from another one."""
+
+    code = "ip_blocked"
+
+
 class NotFound(GatewayError):
     status, type, code = 404, "not_found", "not_found"
 

@@ -52,6 +52,8 @@ class Incoming(Struct, frozen=True):
     body: bytes
     trace: Trace
     special: Headers
+    peer: str = ""
+    """The address at the other end of the connection, which may be a proxy's."""
 
     def chat_request(self, limits: ParseLimits) -> ChatRequest:
         """What is asked for, by the body and by headers. Raises a 400 that names the field or the header."""

@@ -36,7 +36,7 @@ class RouteExplain(ChatCompletionConsumer):
 
     async def _explanation(self, body: bytes) -> dict[str, Any]:
         plane = self.plane
-        policy = await plane.callers.identify(self.headers)
+        policy = await plane.callers.identify(self.headers, peer=self.peer)
         incoming = Incoming(self._dialect, self.headers, body, self.trace, special_of(self.headers))
         request = incoming.chat_request(plane.completions.limits)
         choice = plane.router.explain(request, policy, hops=incoming.hops)

@@ -44,6 +44,13 @@ class KeyLimitsForm(BudgetForm, RatesForm):
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
         help_text="As in openai/gpt-5 or openai/*, separated by commas or lines. Empty: all models.",
     )
+    allowed_networks = forms.CharField(
+        label="Allowed networks",
+        required=False,
+        max_length=MAX_LIST_CHARACTERS,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        help_text="As in 203.0.113.7 or 2001:db8::/32, separated by commas or lines. Empty: from anywhere.",
+    )
     is_budget_clamped = forms.BooleanField(
         label="Shorten answers where money is short",
         required=False,
@@ -52,6 +59,9 @@ class KeyLimitsForm(BudgetForm, RatesForm):
 
     def clean_allowed_models(self) -> list[str] | None:
         return _checked(rules.checked_models, _items(self.cleaned_data["allowed_models"]) or None)
+
+    def clean_allowed_networks(self) -> list[str] | None:
+        return _checked(rules.checked_networks, _items(self.cleaned_data["allowed_networks"]) or None)
 
 
 class NewKeyForm(KeyLimitsForm):
@@ -214,6 +224,7 @@ def limits_form_of(key: ApiKey, budget: Budget | None) -> KeyLimitsForm:
             **rates_of(key),
             **amount_of(budget),
             "allowed_models": "\n".join(key.allowed_models or ()),
+            "allowed_networks": "\n".join(key.allowed_networks or ()),
             "is_budget_clamped": key.is_budget_clamped,
         }
     )

@@ -147,7 +147,7 @@ class OnceOnly:
 
     async def _answer(self, incoming: Incoming, reply: RecordingReply) -> None:
         try:
-            policy = await self._callers.identify(incoming.headers)
+            policy = await self._callers.identify(incoming.headers, peer=incoming.peer)
         except GatewayError:
             await self._completions.answer(incoming, reply)
             return

@@ -45,7 +45,7 @@ class RecentDays:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRow:
-    """One key. `allowed_models` None allows all; `budget` is the first of its budgets."""
+    """One key. Models and networks None allow all; `budget` is the first of its budgets."""
 
     id: UUID
     name: str
@@ -60,6 +60,7 @@ class KeyRow:
     status: str
     limits_text: str
     allowed_models: list[str] | None
+    allowed_networks: list[str] | None
     default_tags: list[str]
     budget: Bar | None
     spend_usd: Decimal
@@ -114,6 +115,7 @@ def key_row(key: ApiKey, *, slug: str, now: datetime, budget: Bar | None, spend_
         status=status_of(key, now=now),
         limits_text=limits_text(key),
         allowed_models=key.allowed_models,
+        allowed_networks=key.allowed_networks,
         default_tags=key.default_tags,
         budget=budget,
         spend_usd=spend_usd,

@@ -92,7 +92,9 @@ def key_limits(request: HttpRequest, slug: str, key_id: UUID) -> HttpResponse:
     tenant.require(Action.MANAGE_KEYS)
     if form.is_valid():
         try:
+            networks = form.cleaned_data.pop("allowed_networks")
             services.update_key(key=key, time_zone=time_zone_of(request), **form.cleaned_data)
+            accounts.services.set_key_networks(key=key, allowed_networks=networks)
         except (AccountsRefusal, BillingError) as refusal:
             form.add_error(None, str(refusal))
         else:

@@ -52,7 +52,7 @@ class ListingConsumer(HttpConsumer):
 
     async def handle(self, body: bytes) -> None:
         try:
-            policy = await self.plane.callers.identify(self.headers)
+            policy = await self.plane.callers.identify(self.headers, peer=self.peer)
             content = await self.content(policy)
         except GatewayError as error:
             await self.refuse(error)

@@ -77,7 +77,7 @@ class Plane:
         self.clock = RedisClock(self.redis, measure_seconds=settings.hold_renew_seconds)
         self.reserves = Reserves(self.redis, settings=settings)
         self.policies = PolicyStore(settings)
-        self.callers = Callers(self.policies, key_pepper=settings.key_pepper, clock=self.clock.now)
+        self.callers = self._callers()
         self.health = Health(self.redis, settings=settings)
         self.router = Router(
             load_price_book(),
@@ -122,6 +122,14 @@ class Plane:
         self._revocation = Revocation(self.policies, self.running, settings=settings)
         self._tasks: list[asyncio.Task[None]] = []
         self.drain = Drain(self.running, timeout_seconds=settings.drain_timeout_seconds)
+
+    def _callers(self) -> Callers:
+        return Callers(
+            self.policies,
+            key_pepper=self.settings.key_pepper,
+            clock=self.clock.now,
+            proxies=tuple(map(ip_network, self.settings.trusted_proxies)),
+        )
 
     def _admission(self) -> Admission:
         return Admission(

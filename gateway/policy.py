@@ -110,6 +110,8 @@ class Policy:
     wrapped_data_key: bytes | None
     """The data key that seals stored bodies, still wrapped."""
     label_scopes: tuple[Scope, ...] = ()
+    allowed_networks: tuple[str, ...] | None = None
+    """Where the key may be used from; None: anywhere."""
     is_budget_clamped: bool = False
     """Whether a request that its money does not cover gets a shorter answer instead of a refusal."""
     model_aliases: Mapping[str, str] = field(default_factory=dict)

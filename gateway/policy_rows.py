@@ -49,7 +49,7 @@ SELECT e.epoch, k.id, %(secret_hmac)s AS secret_hmac, k.project_id, k.organizati
        CASE WHEN k.secret_hmac = %(secret_hmac)s THEN k.expires_at
             ELSE LEAST(k.expires_at, k.previous_secret_ends_at) END AS expires_at,
        o.name AS organization_name, o.created_at, k.revoked_at, o.is_active,
-       k.allowed_models, k.default_tags, k.is_budget_clamped, p.mode,
+       k.allowed_models, k.allowed_networks, k.default_tags, k.is_budget_clamped, p.mode,
        c.input_usd_per_million, c.output_usd_per_million,
        EXISTS (SELECT FROM billing_pricefact f WHERE f.organization_id = o.id) AS has_prices,
        EXISTS (SELECT FROM gateway_customendpoint n WHERE n.organization_id = o.id) AS has_endpoints,
@@ -172,6 +172,7 @@ def _policy(
         revoked_at=key["revoked_at"],
         is_organization_active=key["is_active"],
         allowed_models=tuple(key["allowed_models"]) if key["allowed_models"] is not None else None,
+        allowed_networks=tuple(key["allowed_networks"]) if key["allowed_networks"] is not None else None,
         default_tags=tuple(key["default_tags"]),
         project_mode=key["mode"],
         is_body_logging_on=key["is_body_logging_on"],

@@ -27,6 +27,9 @@ class GatewaySettings:
 
     head_limit_bytes: int = _setting(65_536, "Largest path and headers of a request; then 431.")
     head_timeout_seconds: float = _setting(30.0, "Time a client has to send them; then 408.")
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "Networks (CIDR, comma-separated) of proxies whose `X-Forwarded-For` says who called."
+    )
     body_limit_bytes: int = _setting(10 * 1024 * 1024, "Largest request body.")
     body_timeout_seconds: float = _setting(30.0, "Time a client has to send its whole body.")
     json_depth_limit: int = _setting(64, "Deepest nesting of a request body.")

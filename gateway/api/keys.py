@@ -73,6 +73,9 @@ class KeyView(GatewayView):
             self.record("key.update", target=str(key), target_id=key.pk, changed=list(given))
             if "role" in given:
                 accounts.services.set_key_role(key=key, role=given.pop("role"), issuer_role=self.tenant.role)
+            if "allowed_networks" in given:
+                networks = given.pop("allowed_networks")
+                accounts.services.set_key_networks(key=key, allowed_networks=networks)
             services.update_key(key=key, **(current | given))
         return Response(self._shown([self.tenant.key(key_id)])[0])
 

@@ -19,8 +19,10 @@ from accounts.models import Project
 from accounts.permissions import Role
 from accounts.rules import (
     MAX_ALLOWED_MODELS,
+    MAX_ALLOWED_NETWORKS,
     MAX_MODEL_CHARACTERS,
     MAX_NAME_CHARACTERS,
+    MAX_NETWORK_CHARACTERS,
     MAX_RATE,
     MAX_ROLL_OVERLAP_SECONDS,
     MAX_TAG_CHARACTERS,
@@ -72,6 +74,14 @@ class KeyChange(BudgetedInput):
         max_length=MAX_ALLOWED_MODELS,
         help_text="As in `openai/gpt-5` or `openai/*`; null allows all.",
     )
+    allowed_networks = serializers.ListField(
+        child=Text(max_length=MAX_NETWORK_CHARACTERS),
+        required=False,
+        allow_null=True,
+        min_length=1,
+        max_length=MAX_ALLOWED_NETWORKS,
+        help_text="Where it may be used from, as in `203.0.113.0/24`; null: anywhere.",
+    )
     is_budget_clamped = Flag(
         required=False, help_text="Where money is short, answers get shorter instead of being refused."
     )
@@ -111,6 +121,7 @@ class KeyOutput(serializers.Serializer[Any]):
     tokens_per_minute = WholeNumber(allow_null=True)
     concurrent_requests = WholeNumber(allow_null=True)
     allowed_models = serializers.ListField(child=Text(), allow_null=True)
+    allowed_networks = serializers.ListField(child=Text(), allow_null=True)
     default_tags = serializers.ListField(child=Text())
     is_budget_clamped = Flag()
     role = OneOf(["", *Role.values], help_text="What it may do in management calls; empty: nothing.")

@@ -19,6 +19,7 @@ from accounts.services import (
     remove_member,
     revoke_key,
     set_active,
+    set_key_networks,
     set_key_role,
 )
 from billing.promotions import create_promotion_code
@@ -225,3 +226,15 @@ def test_keys_that_were_mistyped_or_revoked_are_no_guesses(alice, guard):
     statuses = {redeem(each).status_code for each in ("fbx_short", secret) for _ in range(6)}
 
     assert statuses == {401}
+
+
+def test_a_key_is_refused_outside_of_its_networks(alice):
+    row, secret = key_with_role(alice, Role.OWNER, allowed_networks=["203.0.113.0/24"])
+
+    refused = redeem(secret)
+    set_key_networks(key=row, allowed_networks=["127.0.0.1"])
+    let_in = redeem(secret)
+
+    assert refused.status_code == 403
+    assert refused.json()["error"]["code"] == "ip_blocked"
+    assert let_in.status_code == 200

@@ -23,6 +23,7 @@ def test_a_new_key_has_what_was_asked_for_and_its_secret_is_shown_once(owner):
             "name": "Nightly",
             "requests_per_minute": 60,
             "allowed_models": ["openai/*"],
+            "allowed_networks": ["203.0.113.9/24"],
             "default_tags": ["night"],
             "is_budget_clamped": True,
             "budget_usd": "12.50",
@@ -36,6 +37,7 @@ def test_a_new_key_has_what_was_asked_for_and_its_secret_is_shown_once(owner):
     key = stored(told["secret"])
     assert (key.name, key.requests_per_minute, key.tokens_per_minute) == ("Nightly", 60, None)
     assert (key.allowed_models, key.default_tags, key.is_budget_clamped) == (["openai/*"], ["night"], True)
+    assert key.allowed_networks == told["allowed_networks"] == ["203.0.113.0/24"]
     budget = Budget.objects.get(scope="key", scope_id=key.pk)
     assert (str(budget.amount_usd), budget.window, budget.time_zone) == (
         "12.500000000",
@@ -237,3 +239,17 @@ def test_each_write_leaves_its_entry_and_no_secret(owner):
     assert entries[1]["changed"] == ["requests_per_minute"]
     assert told["secret"] not in str(entries)
     assert rolled["secret"] not in str(entries)
+
+
+def test_the_networks_of_a_key_change_only_when_they_are_named(owner):
+    told = owner.post("/keys", {"name": "Office", "allowed_networks": ["203.0.113.0/24"]}).json()
+
+    kept = owner.patch(f"/keys/{told['id']}", {"requests_per_minute": 5}).json()
+    moved = owner.patch(f"/keys/{told['id']}", {"allowed_networks": ["198.51.100.7"]}).json()
+    refused = owner.patch(f"/keys/{told['id']}", {"allowed_networks": ["somewhere"]})
+    opened = owner.patch(f"/keys/{told['id']}", {"allowed_networks": None}).json()
+
+    assert kept["allowed_networks"] == ["203.0.113.0/24"]
+    assert moved["allowed_networks"] == ["198.51.100.7/32"]
+    assert refused.status_code == 400
+    assert opened["allowed_networks"] is None

@@ -1,6 +1,7 @@
 """What headers ask for, and what every answer says in its own."""
 
 import uuid
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -158,4 +159,51 @@ def bring_own_key(house: House, team: Team) -> Any:
         provider="fake",
         base_url=f"{house.simulator_url}/own/v1",
         api_key=OWN_KEY,
+    )
+
+
+KEY_HEADERS = ("authorization", "x-bf-vk", "x-api-key", "api-key", "x-goog-api-key")
+
+
+@pytest.mark.contract("3.1 Bearer key", "3.1 x-api-key", "3.1 Own key header")
+async def test_a_key_is_read_from_five_headers_the_first_of_them_winning(
+    gateway: Process, team: Team
+) -> None:
+    for header in KEY_HEADERS:
+        word = "Bearer " if header == "authorization" else ""
+        answer = await send_with(gateway, {header: f"{word}{team.key}"})
+        assert (header, answer.status) == (header, 200)
+    # Of two the one that comes first in the contract's order counts, whatever the other is.
+    order = ("x-bf-vk", "authorization", "x-api-key", "api-key", "x-goog-api-key")
+    for first, second in pairwise(order):
+        good = {first: bearer(first, team.key), second: bearer(second, "not-a-key")}
+        bad = {first: bearer(first, "not-a-key"), second: bearer(second, team.key)}
+        assert (await send_with(gateway, good)).status == 200
+        assert (await send_with(gateway, bad)).status == 401
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+async def test_a_key_that_is_used_from_elsewhere_is_refused_by_name(
+    mount: str, gateway: Process, team: Team
+) -> None:
+    _, far = await apart(team.new_key, allowed_networks=["203.0.113.0/24"])
+    _, near = await apart(team.new_key, allowed_networks=["203.0.113.0/24", "127.0.0.0/8"])
+
+    refused = await call(gateway, far, chat("echo@fake"), mount=mount)
+    listed = await get(gateway, far, "/v1/models")
+    answer = await call(gateway, near, chat("echo@fake"), mount=mount)
+
+    for each in (refused, listed):
+        assert (each.status, each.error["code"]) == (403, "ip_blocked")
+    assert refused.error["message"] == "This key may not be used from 127.0.0.1."
+    assert answer.status == 200
+
+
+def bearer(header: str, key: str) -> str:
+    return f"Bearer {key}" if header == "authorization" else key
+
+
+async def send_with(gateway: Process, headers: dict[str, str]) -> Reply:
+    return await call(
+        gateway, "", chat("echo@fake"), **{name.replace("-", "_"): value for name, value in headers.items()}
     )

@@ -100,10 +100,10 @@ async def test_a_key_ends_by_redis_clock_on_a_machine_that_is_off() -> None:
     off_by = [HOUR - MINUTE, HOUR + MINUTE]
     callers = Callers(policies, key_pepper=settings().key_pepper, clock=lambda: datetime.now(UTC) + off_by[0])
 
-    assert await callers.identify(headers) is ends
+    assert await callers.identify(headers, peer="") is ends
     del off_by[0]
     with pytest.raises(InvalidApiKey, match="expired"):
-        await callers.identify(headers)
+        await callers.identify(headers, peer="")
 
 
 async def test_prices_are_those_of_the_day_by_redis_clock() -> None:

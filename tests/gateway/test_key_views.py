@@ -105,6 +105,7 @@ def test_a_new_key_is_shown_once_in_the_answer_and_never_again(alice: Somebody) 
         budget_usd="12.5",
         budget_window="week",
         allowed_models="fake/*, openai/gpt-5\nfake/*",
+        allowed_networks="203.0.113.9/24, 2001:db8::/32",
         default_tags="nightly, reports",
     )
 
@@ -114,6 +115,8 @@ def test_a_new_key_is_shown_once_in_the_answer_and_never_again(alice: Somebody) 
     assert secret in created.content.decode()
     assert (key.name, key.created_by, key.requests_per_minute) == ("Crawler", alice.person, 60)
     assert key.allowed_models == ["fake/*", "openai/gpt-5"]
+    assert key.allowed_networks == ["203.0.113.0/24", "2001:db8::/32"]
+    assert "203.0.113.0/24" in alice.browser.get(page_of(key)).content.decode()
     assert key.default_tags == ["nightly", "reports"]
     budget = Budget.objects.get(scope_id=key.pk)
     assert (budget.amount_usd, budget.window) == (Decimal("12.5"), "week")
@@ -158,6 +161,7 @@ def test_an_expiry_is_read_on_the_viewers_clock(alice: Somebody) -> None:
         ("budget_usd", "1000000001"),
         ("budget_window", "fortnight"),
         ("allowed_models", "two words"),
+        ("allowed_networks", "somewhere"),
         ("default_tags", "t" * 65),
     ],
 )
@@ -219,7 +223,12 @@ def test_limits_are_changed_by_who_may(alice: Somebody, paid: ApiKey) -> None:
 
     response = alice.browser.post(
         page_of(paid, "limits/"),
-        {"tokens_per_minute": "1000", "budget_usd": "20", "budget_window": "total", "allowed_models": ""},
+        {
+            "tokens_per_minute": "1000",
+            "budget_usd": "20",
+            "budget_window": "total",
+            "allowed_networks": "::1",
+        },
         follow=True,
     )
 
@@ -227,6 +236,7 @@ def test_limits_are_changed_by_who_may(alice: Somebody, paid: ApiKey) -> None:
     changed = ApiKey.objects.get(pk=paid.pk)
     assert (changed.requests_per_minute, changed.tokens_per_minute) == (None, 1000)
     assert changed.allowed_models is None
+    assert changed.allowed_networks == ["::1/128"]
     assert Budget.objects.get(scope_id=paid.pk).amount_usd == Decimal(20)
 
 
