@@ -68,7 +68,7 @@ PARAMETERS = {
     "extra_body": "its fields count as if they stood beside it, and override nothing",
     "fallbacks": "tried in order when the model did not answer",
     "tags": "a list or a text with commas; up to 20 of 64 characters",
-    "signature": "noted as the source of the request",
+    "signature": "noted with the request, and a filter of the log",
     "use_custom_keys": "`true`: the organization's credential, or 404; `false`: the operator's",
     "drop_params": "what a model does not take is named in `dropped_params`, or refused if `false`",
     "region": "chooses among the regions of a provider",
