@@ -11,7 +11,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Organization
+from accounts.models import AuditEntry, Organization
 from accounts.permissions import Role
 from accounts.services import issue_key, set_body_logging, set_project_body_logging
 from accounts.vault import Vault
@@ -28,7 +28,7 @@ def key_with_role(somebody: Somebody, role: Role) -> str:
         organization=somebody.organization,
         project=somebody.project,
         created_by=somebody.person,
-        name=f"Key of a {role}",
+        name=f"Key with the role {role}",
         role=role,
         issuer_role=Role.OWNER,
     )
@@ -408,3 +408,8 @@ def test_the_logging_switch_is_read_by_any_key_and_turned_by_an_owners(alice: So
         refused = turn(boss, wrong)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "enabled")
     assert Organization.objects.get(pk=alice.organization.pk).is_body_logging_on
+    entry = AuditEntry.objects.get(organization=alice.organization)
+    assert (entry.via, entry.action, entry.changed) == (
+        "key", "organization.update", ["is_body_logging_on"],
+    )  # fmt: skip
+    assert entry.credential.startswith("Key with the role owner")
