@@ -17,6 +17,7 @@ from gateway.alert_models import BudgetAlert as BudgetAlert
 from gateway.endpoint_models import CustomEndpoint as CustomEndpoint
 from gateway.endpoint_models import EndpointMetric as EndpointMetric
 from gateway.endpoint_models import ProviderKey as ProviderKey
+from gateway.routing_models import RoutingPolicy as RoutingPolicy
 
 MAX_PROVIDER_CHARACTERS = 64
 MAX_BASE_URL_CHARACTERS = 512

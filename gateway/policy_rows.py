@@ -63,6 +63,8 @@ SELECT e.epoch, k.id, %(secret_hmac)s AS secret_hmac, k.project_id, k.organizati
        o.concurrent_requests AS organization_running,
        COALESCE(w.redis_away_usd, 0) AS redis_away_usd,
        CASE WHEN p.is_caching_on THEN p.cache_ttl_seconds ELSE 0 END AS cache_ttl_seconds,
+       COALESCE(r.model_aliases, '{}') AS model_aliases,
+       COALESCE(r.default_fallbacks, '[]') AS default_fallbacks,
        COALESCE(u.deduplication_seconds, 0) AS deduplication_seconds,
        COALESCE(u.embedding_model, '') AS embedding_model
   FROM accounts_apikey k
@@ -71,6 +73,7 @@ SELECT e.epoch, k.id, %(secret_hmac)s AS secret_hmac, k.project_id, k.organizati
   JOIN accounts_organizationepoch e ON e.organization_id = o.id
   LEFT JOIN billing_priceceiling c ON c.organization_id = o.id
   LEFT JOIN gateway_outagepolicy w ON w.organization_id = o.id
+  LEFT JOIN gateway_routingpolicy r ON r.organization_id = o.id
   LEFT JOIN gateway_reusepolicy u ON u.organization_id = o.id
  WHERE k.secret_hmac = %(secret_hmac)s OR k.previous_secret_hmac = %(secret_hmac)s
 """
@@ -189,6 +192,8 @@ def _policy(
         redis_away_nano=usd_to_nano(key["redis_away_usd"]),
         own_prices=own_prices,
         ceiling=_ceiling(key),
+        model_aliases=key["model_aliases"],
+        default_fallbacks=tuple(key["default_fallbacks"]),
         reuse=_reuse(key),
     )
 

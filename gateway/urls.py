@@ -8,6 +8,7 @@ from gateway import (
     organization_limit_views,
     project_views,
     provider_views,
+    routing_views,
     welcome_views,
 )
 
@@ -27,6 +28,11 @@ urlpatterns = [
     path("o/<slug:slug>/budgets/webhook/", budget_views.alert_webhook, name="alert_webhook"),
     path("o/<slug:slug>/budgets/<uuid:budget_id>/", budget_views.budget_detail, name="budget_detail"),
     path("o/<slug:slug>/budgets/<uuid:budget_id>/delete/", budget_views.budget_delete, name="budget_delete"),
+    path(
+        "o/<slug:slug>/settings/routing/",
+        routing_views.organization_routing,
+        name="organization_routing",
+    ),
     path(
         "o/<slug:slug>/settings/limits/",
         organization_limit_views.organization_limits,

@@ -186,18 +186,27 @@ class _Chooser:
     def _fallbacks(self) -> Iterator[_Try]:
         """Fallbacks that exist and are allowed; the others cannot be fallen back to."""
         own = self._request.fallbacks
-        vocabulary = self._catalogue.vocabulary
         for index, text in enumerate(own or self._policy.default_fallbacks):
             param = f"fallbacks[{index}]"
-            leaf = parse_selector(text, vocabulary=vocabulary, param=param).selector
-            if not isinstance(leaf, Named | Automatic | ByMetric):
-                raise InvalidModel(f"{param} must name one model, without operators.", param=param)
+            try:
+                leaf = self._fallback(text, param)
+            except InvalidModel:
+                if own:
+                    raise
+                # The organization's was checked when it was saved; the names around it may have changed.
+                continue
             try:
                 found, request = self._found(leaf, param=param)
             except (NotFound, ModelBlocked, ProviderBlocked) as reason:
                 self._consider(leaf, None, reason)
                 continue
             yield _Try(Step(leaf), found.offers[:1], request, found, takes_one=False)
+
+    def _fallback(self, text: str, param: str) -> Leaf:
+        leaf = parse_selector(text, vocabulary=self._catalogue.vocabulary, param=param).selector
+        if not isinstance(leaf, Named | Automatic | ByMetric):
+            raise InvalidModel(f"{param} must name one model, without operators.", param=param)
+        return leaf
 
     def _found(self, leaf: Leaf, *, param: str = "model") -> tuple[Found, ChatRequest]:
         request = with_options(self._request, leaf.options)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.routing_services import set_routing
 from tests.flows.calls import Reply, call, send, soon
 from tests.flows.test_upstream_failures import absent_provider
 from tests.guarantees.books import priced
@@ -191,3 +192,27 @@ async def test_an_explanation_tells_why_nothing_would_answer(
 
 async def test_an_explanation_needs_a_key(gateway: Process) -> None:
     assert (await explain(gateway, "", chat("echo@fake"))).status == 401
+
+
+async def test_an_organizations_aliases_and_fallbacks_hold_within_a_second(
+    gateway: Process, team: Team
+) -> None:
+    await apart(absent_provider, team)
+    assert (await call(gateway, team.key, chat("best"))).status == 404
+
+    def save() -> None:
+        set_routing(
+            organization=team.organization,
+            model_aliases={"best": "absent-llm/model"},
+            default_fallbacks=["echo@fake"],
+        )
+
+    await apart(save)
+
+    async def is_known() -> bool:
+        return (await explain(gateway, team.key, chat("best"))).status == 200
+
+    await soon(is_known, "the alias to be known")
+    answer = await call(gateway, team.key, chat("best"))
+    assert (answer.status, answer.json["model"]) == (200, "echo@fake")
+    assert answer.json["metadata"]["requested_model"] == "best"

@@ -501,7 +501,7 @@ def test_an_alias_stands_for_its_selector() -> None:
 
 
 def test_the_organizations_fallbacks_follow_where_the_request_names_none() -> None:
-    key = Key(default_fallbacks=["nope", "gpt-4o-mini"])
+    key = Key(default_fallbacks=["nope", "a|b", "gpt-4o-mini"])
 
     assert order("openai/gpt-4o", key=key) == ["openai/gpt-4o", "openai/gpt-4o-mini"]
     assert order("openai/gpt-4o", key=key, fallbacks=["azure/gpt-4o"]) == ["openai/gpt-4o", "azure/gpt-4o"]
