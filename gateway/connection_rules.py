@@ -99,12 +99,9 @@ def checked_api_key(text: str, *, is_required: bool) -> str:
 
 
 def tail_of(api_key: str) -> str:
-    """What may be shown of a key to tell it from others; empty if there is no key.
-
-    Its end, if that leaves enough hidden; four characters protect nothing anyhow.
-    """
-    if len(api_key) <= SHOWN_TAIL_CHARACTERS:
-        return api_key
+    """What may be shown of a key to tell it from others; empty if there is no key."""
+    if not api_key:
+        return ""
     return api_key[-SHOWN_TAIL_CHARACTERS:] if len(api_key) >= SHORTEST_KEY_WITH_TAIL else HIDDEN_TAIL
 
 

@@ -11,8 +11,10 @@ from gateway.connection_rules import (
     MAX_API_KEY_CHARACTERS,
     OWN_ENDPOINT,
     OWN_ENDPOINT_PREFIX,
+    SHOWN_TAIL_CHARACTERS,
     WrongConnection,
     checked_model_name,
+    tail_of,
 )
 
 MAX_KEY_NAME_CHARACTERS = 64
@@ -76,6 +78,11 @@ def checked_value(text: str) -> str:
             field="value",
         )
     return value
+
+
+def tail_of_value(value: str) -> str:
+    """What may be shown of a key: its end, if that leaves enough hidden. Four characters hide nothing."""
+    return value if len(value) <= SHOWN_TAIL_CHARACTERS else tail_of(value)
 
 
 def masked(tail: str) -> str:

@@ -12,10 +12,10 @@ from accounts.services import bump_epoch
 from accounts.tenancy import scoped
 from accounts.vault import DataKey
 from billing.price_book import load_price_book
-from gateway.connection_rules import WrongConnection, tail_of
+from gateway.connection_rules import WrongConnection
 from gateway.endpoint_models import CustomEndpoint, ProviderKey
 from gateway.endpoint_rows import provider_key_context
-from gateway.endpoint_rules import checked_key_name, checked_value, masked
+from gateway.endpoint_rules import checked_key_name, checked_value, masked, tail_of_value
 from gateway.errors import CustomKeyNotFound
 from gateway.models import ProviderConnection
 from gateway.services import connect_provider, data_key_of, disconnect_provider
@@ -55,7 +55,7 @@ def store_key(*, organization: Organization, name: str, value: str) -> bool:
         organization=organization, name=tidy_name, defaults={"encrypted_value": b""}
     )
     sealed = data_key_of(organization).encrypt(tidy_value.encode(), context=provider_key_context(key.pk))
-    key.encrypted_value, key.tail = sealed, tail_of(tidy_value)
+    key.encrypted_value, key.tail = sealed, tail_of_value(tidy_value)
     key.save()
     bump_epoch(organization.pk)
     return is_new
