@@ -143,6 +143,22 @@ async def test_what_a_thinker_said_is_part_of_later_prompts(
     assert served["usage"]["prompt_tokens"] > thinking["usage"]["prompt_tokens"] + 8 + 3
 
 
+@pytest.mark.contract("3.3 Weighted / race / first / thinker")
+async def test_a_race_goes_on_without_a_leg_that_is_not_there_and_is_for_streams_alone(
+    gateway: Process, team: Team
+) -> None:
+    await apart(absent_provider, team)
+    body = chat("absent-llm/model![handicap=0]fake/echo", stream=True)
+
+    stream = await call(gateway, team.key, body)
+    whole = await call(gateway, team.key, {**body, "stream": False})
+
+    validation = whole.error["details"]["composite_validation"]
+    assert (stream.status, stream.text, stream.is_done) == (200, "w01 w02 w03 w04 w05 w06 w07 w08 ", True)
+    assert stream.chunks[-1]["model"] == "echo@fake"
+    assert (whole.status, validation["code"]) == (400, "unsupported_construct")
+
+
 async def test_an_explanation_tells_what_a_completion_would_do_and_does_nothing(
     house: House, gateway: Process, worker: Process, team: Team
 ) -> None:
