@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from accounts.models import AuditEntry, Organization, Person
+from accounts.tenancy import Tenant
 from accounts.trail_models import MAX_TARGET_CHARACTERS
 
 
@@ -32,6 +33,21 @@ def record_action(
         target_id=target_id,
         target=target[:MAX_TARGET_CHARACTERS],
         changed=sorted(changed),
+    )
+
+
+def record_on_page(
+    tenant: Tenant, action: str, *, target: str, target_id: UUID | None, changed: Sequence[str] = ()
+) -> None:
+    """`record_action` for what a person does in a browser."""
+    record_action(
+        organization=tenant.organization,
+        person=tenant.person,
+        via=AuditEntry.Via.PAGES,
+        action=action,
+        target=target,
+        target_id=target_id,
+        changed=changed,
     )
 
 

@@ -9,11 +9,13 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import invitations, services
+from accounts.audit_log import record_on_page
 from accounts.errors import AccountsRefusal
 from accounts.forms import InvitationForm, RemovalForm, RoleForm
 from accounts.invitation_mail import link_of, send_invitation
@@ -76,9 +78,11 @@ def member_invite(request: HttpRequest, slug: str) -> HttpResponse:
     form = InvitationForm(request.POST, own_role=tenant.role)
     if form.is_valid():
         try:
-            invitation, token = invitations.invite_member(
-                organization=tenant.organization, invited_by=tenant.person, **form.cleaned_data
-            )
+            with transaction.atomic():
+                invitation, token = invitations.invite_member(
+                    organization=tenant.organization, invited_by=tenant.person, **form.cleaned_data
+                )
+                record_on_page(tenant, "invitation.create", target=invitation.email, target_id=invitation.pk)
         except AccountsRefusal as refusal:
             form.add_error(None, str(refusal))
         else:
@@ -95,7 +99,9 @@ def invitation_revoke(request: HttpRequest, slug: str, invitation_id: UUID) -> H
     tenant.require(Action.MANAGE_MEMBERS)
     invitation = tenant.invitation(invitation_id)
     try:
-        invitations.revoke_invitation(invitation=invitation, revoked_by=tenant.person)
+        with transaction.atomic():
+            invitations.revoke_invitation(invitation=invitation, revoked_by=tenant.person)
+            record_on_page(tenant, "invitation.revoke", target=invitation.email, target_id=invitation_id)
     except AccountsRefusal as refusal:
         messages.error(request, str(refusal))
     else:
@@ -114,7 +120,15 @@ def member_role(request: HttpRequest, slug: str, person_id: UUID) -> HttpRespons
         return redirect("team", slug)
     role = Role(form.cleaned_data["role"])
     try:
-        services.change_role(actor_role=tenant.role, membership=membership, role=role)
+        with transaction.atomic():
+            services.change_role(actor_role=tenant.role, membership=membership, role=role)
+            record_on_page(
+                tenant,
+                "member.update",
+                target=membership.person.email,
+                target_id=person_id,
+                changed=["role"],
+            )
     except AccountsRefusal as refusal:
         messages.error(request, str(refusal))
     else:
@@ -130,9 +144,11 @@ def member_remove(request: HttpRequest, slug: str, person_id: UUID) -> HttpRespo
     membership, form = tenant.membership(person_id), RemovalForm(request.POST)
     are_keys_revoked = form.is_valid() and form.cleaned_data["are_keys_revoked"]
     try:
-        services.remove_member(
-            actor_role=tenant.role, membership=membership, are_keys_revoked=are_keys_revoked
-        )
+        with transaction.atomic():
+            services.remove_member(
+                actor_role=tenant.role, membership=membership, are_keys_revoked=are_keys_revoked
+            )
+            record_on_page(tenant, "member.remove", target=membership.person.email, target_id=person_id)
     except AccountsRefusal as refusal:
         messages.error(request, str(refusal))
     else:
@@ -145,7 +161,9 @@ def member_remove(request: HttpRequest, slug: str, person_id: UUID) -> HttpRespo
 def leave(request: HttpRequest, slug: str) -> HttpResponse:
     tenant = tenant_of(request, slug)
     try:
-        services.leave_organization(membership=tenant.membership(tenant.person.pk))
+        with transaction.atomic():
+            services.leave_organization(membership=tenant.membership(tenant.person.pk))
+            record_on_page(tenant, "member.leave", target=tenant.person.email, target_id=tenant.person.pk)
     except AccountsRefusal as refusal:
         messages.error(request, str(refusal))
         return redirect("team", slug)

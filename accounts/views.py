@@ -7,11 +7,13 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import services
+from accounts.audit_log import record_on_page
 from accounts.forms import OrganizationNameForm, ProfileForm, SwitchForm
 from accounts.invitation_views import kept_invitation
 from accounts.invitations import is_for
@@ -69,7 +71,9 @@ def organization_name(request: HttpRequest, slug: str) -> HttpResponse:
     form = OrganizationNameForm(request.POST)
     if not form.is_valid():
         return _settings_page(request, tenant, form)
-    services.rename_organization(organization=tenant.organization, name=form.cleaned_data["name"])
+    with transaction.atomic():
+        services.rename_organization(organization=tenant.organization, name=form.cleaned_data["name"])
+        _record(tenant, "name")
     messages.success(request, "The name is saved.")
     return redirect("settings", slug)
 
@@ -78,7 +82,9 @@ def organization_name(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def body_logging(request: HttpRequest, slug: str) -> HttpResponse:
     tenant, is_on = _switched(request, slug)
-    services.set_body_logging(organization=tenant.organization, is_on=is_on)
+    with transaction.atomic():
+        services.set_body_logging(organization=tenant.organization, is_on=is_on)
+        _record(tenant, "is_body_logging_on")
     messages.success(
         request, "Prompts and answers are stored." if is_on else "Prompts and answers are no longer stored."
     )
@@ -89,7 +95,9 @@ def body_logging(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def stream_cut(request: HttpRequest, slug: str) -> HttpResponse:
     tenant, is_on = _switched(request, slug)
-    services.set_stream_cut(organization=tenant.organization, is_on=is_on)
+    with transaction.atomic():
+        services.set_stream_cut(organization=tenant.organization, is_on=is_on)
+        _record(tenant, "is_stream_cut_on_revocation")
     messages.success(
         request, "A revoked key's streams are cut." if is_on else "A revoked key's streams run to their end."
     )
@@ -103,6 +111,13 @@ def _name_organization(request: HttpRequest, *, is_first: bool) -> HttpResponse:
         organization = services.sign_up_organization(person=person, name=form.cleaned_data["name"])
         return redirect("first_key", organization.slug)
     return render(request, "accounts/welcome.html", {"form": form, "is_first": is_first})
+
+
+def _record(tenant: Tenant, field: str) -> None:
+    organization = tenant.organization
+    record_on_page(
+        tenant, "organization.update", target=organization.name, target_id=organization.pk, changed=[field]
+    )
 
 
 def _suggested_name(person: Person) -> str:

@@ -235,7 +235,8 @@ def _statuses(operation: Schema) -> Iterator[Status]:
 
 def _body_schema(document: Schema, operation: Schema) -> Schema | None:
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
-    return _resolved(document, content["schema"]) if content else None
+    found = _resolved(document, content["schema"]) if content else None
+    return _resolved(document, found["oneOf"][0]) if found and "oneOf" in found else found
 
 
 def _example(document: Schema, body: Schema) -> Any:

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -11,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.audit_log import record_on_page
 from accounts.context import time_zone_of
 from accounts.permissions import Action
 from accounts.tenancy import Tenant, tenant_of
@@ -45,11 +47,16 @@ def alert_webhook(request: HttpRequest, slug: str) -> HttpResponse:
     if not form.is_valid():
         return _page(request, tenant, form=form)
     if not form.cleaned_data["url"]:
-        alert_services.remove_webhook(organization=tenant.organization)
+        with transaction.atomic():
+            alert_services.remove_webhook(organization=tenant.organization)
+            record_on_page(tenant, "webhook.remove", target="", target_id=None)
         messages.success(request, "Alerts are mailed alone.")
         return redirect("budgets", slug)
     try:
-        secret = alert_services.set_webhook(organization=tenant.organization, url=form.cleaned_data["url"])
+        with transaction.atomic():
+            url = form.cleaned_data["url"]
+            secret = alert_services.set_webhook(organization=tenant.organization, url=url)
+            record_on_page(tenant, "webhook.set", target=url, target_id=None)
     except WrongWebhook as refusal:
         form.add_error("url", str(refusal))
         return _page(request, tenant, form=form)
@@ -65,7 +72,9 @@ def budget_new(request: HttpRequest, slug: str) -> HttpResponse:
     form = BudgetTermsForm(request.POST or None, tenant=tenant, time_zone=time_zone_of(request))
     if form.is_valid():
         try:
-            budget = budget_services.create_budget(organization=tenant.organization, terms=form.terms)
+            with transaction.atomic():
+                budget = budget_services.create_budget(organization=tenant.organization, terms=form.terms)
+                record_on_page(tenant, "budget.create", target=str(budget), target_id=budget.pk)
         except BillingError as refusal:
             form.add_error(FIELD_OF_TERM.get(refusal.field), str(refusal))
         else:
@@ -86,7 +95,15 @@ def budget_detail(request: HttpRequest, slug: str, budget_id: UUID) -> HttpRespo
     )
     if form.is_valid():
         try:
-            changed = budget_services.update_budget(budget=budget, terms=form.terms)
+            with transaction.atomic():
+                changed = budget_services.update_budget(budget=budget, terms=form.terms)
+                record_on_page(
+                    tenant,
+                    "budget.update",
+                    target=str(changed),
+                    target_id=budget_id,
+                    changed=form.changed_data,
+                )
         except BillingError as refusal:
             form.add_error(FIELD_OF_TERM.get(refusal.field), str(refusal))
         else:
@@ -113,7 +130,9 @@ def budget_delete(request: HttpRequest, slug: str, budget_id: UUID) -> HttpRespo
     budget = _budget(tenant, budget_id)
     tenant.require(Action.MANAGE_BUDGETS)
     sentence = sentence_of(budget)
-    budget_services.remove_budget(organization=tenant.organization, budget_id=budget.pk)
+    with transaction.atomic():
+        budget_services.remove_budget(organization=tenant.organization, budget_id=budget.pk)
+        record_on_page(tenant, "budget.remove", target=str(budget), target_id=budget_id)
     messages.success(request, f"The budget of {sentence} is lifted within a second.")
     return redirect("budgets", slug)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -17,6 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 import accounts.services
+from accounts.audit_log import record_on_page
 from accounts.context import time_zone_of
 from accounts.errors import AccountsRefusal
 from accounts.models import ApiKey
@@ -58,13 +60,15 @@ def key_new(request: HttpRequest, slug: str) -> HttpResponse:
     form = NewKeyForm(request.POST or None, tenant=tenant, time_zone=time_zone)
     if form.is_valid():
         try:
-            key, secret = services.issue_key(
-                organization=tenant.organization,
-                person=tenant.person,
-                issuer_role=tenant.role,
-                time_zone=time_zone,
-                **form.cleaned_data,
-            )
+            with transaction.atomic():
+                key, secret = services.issue_key(
+                    organization=tenant.organization,
+                    person=tenant.person,
+                    issuer_role=tenant.role,
+                    time_zone=time_zone,
+                    **form.cleaned_data,
+                )
+                record_on_page(tenant, "key.create", target=str(key), target_id=key.pk)
         except (AccountsRefusal, BillingError) as refusal:
             form.add_error(None, str(refusal))
         else:
@@ -93,8 +97,16 @@ def key_limits(request: HttpRequest, slug: str, key_id: UUID) -> HttpResponse:
     if form.is_valid():
         try:
             networks = form.cleaned_data.pop("allowed_networks")
-            services.update_key(key=key, time_zone=time_zone_of(request), **form.cleaned_data)
-            accounts.services.set_key_networks(key=key, allowed_networks=networks)
+            with transaction.atomic():
+                services.update_key(key=key, time_zone=time_zone_of(request), **form.cleaned_data)
+                accounts.services.set_key_networks(key=key, allowed_networks=networks)
+                record_on_page(
+                    tenant,
+                    "key.update",
+                    target=str(key),
+                    target_id=key.pk,
+                    changed=form.changed_data,
+                )
         except (AccountsRefusal, BillingError) as refusal:
             form.add_error(None, str(refusal))
         else:
@@ -113,7 +125,9 @@ def key_role(request: HttpRequest, slug: str, key_id: UUID) -> HttpResponse:
     if form.is_valid():
         role = form.cleaned_data["role"]
         try:
-            accounts.services.set_key_role(key=key, role=role, issuer_role=tenant.role)
+            with transaction.atomic():
+                accounts.services.set_key_role(key=key, role=role, issuer_role=tenant.role)
+                record_on_page(tenant, "key.update", target=str(key), target_id=key.pk, changed=["role"])
         except AccountsRefusal as refusal:
             messages.error(request, str(refusal))
         else:
@@ -132,7 +146,9 @@ def key_revoke(request: HttpRequest, slug: str, key_id: UUID) -> HttpResponse:
     key = tenant.key(key_id)
     if not tenant.may_change(key):
         raise PermissionDenied(Action.MANAGE_KEYS.label)
-    accounts.services.revoke_key(key=key)
+    with transaction.atomic():
+        accounts.services.revoke_key(key=key)
+        record_on_page(tenant, "key.revoke", target=str(key), target_id=key.pk)
     messages.success(request, f"{key.name} is revoked: requests with it are refused within a second.")
     return redirect("key_detail", slug, key_id)
 

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 import accounts.services
+from accounts.audit_log import record_on_page
 from accounts.context import time_zone_of
 from accounts.errors import AccountsRefusal
 from accounts.permissions import Action
@@ -47,7 +49,9 @@ def organization_rates(request: HttpRequest, slug: str) -> HttpResponse:
     form = RatesForm(request.POST)
     if form.is_valid():
         try:
-            accounts.services.set_rates(holder=tenant.organization, **form.cleaned_data)
+            with transaction.atomic():
+                accounts.services.set_rates(holder=tenant.organization, **form.cleaned_data)
+                _record(tenant, form.changed_data)
         except AccountsRefusal as refusal:
             form.add_error(None, str(refusal))
         else:
@@ -65,9 +69,11 @@ def organization_budget(request: HttpRequest, slug: str) -> HttpResponse:
     form = BudgetForm(request.POST)
     if form.is_valid():
         try:
-            limit_services.set_organization_budget(
-                organization=tenant.organization, time_zone=time_zone_of(request), **form.cleaned_data
-            )
+            with transaction.atomic():
+                limit_services.set_organization_budget(
+                    organization=tenant.organization, time_zone=time_zone_of(request), **form.cleaned_data
+                )
+                _record(tenant, form.changed_data)
         except BillingError as refusal:
             form.add_error(None, str(refusal))
         else:
@@ -85,15 +91,24 @@ def organization_outage(request: HttpRequest, slug: str) -> HttpResponse:
     form = OutageForm(request.POST)
     if form.is_valid():
         try:
-            limit_services.set_redis_away_allowance(
-                organization=tenant.organization, amount_usd=form.cleaned_data["redis_away_usd"]
-            )
+            with transaction.atomic():
+                limit_services.set_redis_away_allowance(
+                    organization=tenant.organization, amount_usd=form.cleaned_data["redis_away_usd"]
+                )
+                _record(tenant, form.changed_data)
         except BillingError as refusal:
             form.add_error("redis_away_usd", str(refusal))
         else:
             messages.success(request, "The allowance is saved and holds within a second.")
             return redirect("settings", slug)
     return _page(request, tenant, outage_form=form)
+
+
+def _record(tenant: Tenant, changed: list[str]) -> None:
+    organization = tenant.organization
+    record_on_page(
+        tenant, "limits.update", target=organization.name, target_id=organization.pk, changed=changed
+    )
 
 
 def _page(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,6 +16,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
+from accounts.audit_log import record_on_page
 from accounts.context import time_zone_of
 from accounts.errors import AccountsRefusal
 from accounts.permissions import Action
@@ -70,9 +72,11 @@ def project_new(request: HttpRequest, slug: str) -> HttpResponse:
     form = ProjectForm(request.POST or None)
     if form.is_valid():
         try:
-            project = limit_services.create_project(
-                organization=tenant.organization, time_zone=time_zone_of(request), **form.cleaned_data
-            )
+            with transaction.atomic():
+                project = limit_services.create_project(
+                    organization=tenant.organization, time_zone=time_zone_of(request), **form.cleaned_data
+                )
+                record_on_page(tenant, "project.create", target=project.name, target_id=project.pk)
         except (AccountsRefusal, BillingError) as refusal:
             form.add_error(None, str(refusal))
         else:
@@ -101,9 +105,17 @@ def project_detail(request: HttpRequest, slug: str, project_id: UUID) -> HttpRes
     form = ProjectForm(request.POST or None, initial=initial)
     if form.is_valid():
         try:
-            limit_services.update_project(
-                project=project, time_zone=time_zone_of(request), **form.cleaned_data
-            )
+            with transaction.atomic():
+                limit_services.update_project(
+                    project=project, time_zone=time_zone_of(request), **form.cleaned_data
+                )
+                record_on_page(
+                    tenant,
+                    "project.update",
+                    target=project.name,
+                    target_id=project.pk,
+                    changed=form.changed_data,
+                )
         except (AccountsRefusal, BillingError) as refusal:
             form.add_error(None, str(refusal))
         else:

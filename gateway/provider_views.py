@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -17,6 +18,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.audit_log import record_on_page
 from accounts.permissions import Action
 from accounts.tenancy import Tenant, tenant_of
 from billing.price_book import load_price_book
@@ -88,8 +90,11 @@ def providers(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_POST
 def provider_disconnect(request: HttpRequest, slug: str, connection_id: UUID) -> HttpResponse:
-    connection = _managed(tenant_of(request, slug), connection_id)
-    services.disconnect_provider(connection=connection)
+    tenant = tenant_of(request, slug)
+    connection = _managed(tenant, connection_id)
+    with transaction.atomic():
+        services.disconnect_provider(connection=connection)
+        record_on_page(tenant, "provider.disconnect", target=connection.provider, target_id=connection_id)
     messages.success(request, f"{_name_of(connection)} is disconnected and its key forgotten.")
     return redirect("providers", slug)
 
@@ -103,7 +108,9 @@ def model_declare(request: HttpRequest, slug: str, connection_id: UUID) -> HttpR
     form = _model_form(connection, request)
     if form.is_valid():
         try:
-            model = services.declare_model(connection=connection, **form.cleaned_data)
+            with transaction.atomic():
+                model = services.declare_model(connection=connection, **form.cleaned_data)
+                record_on_page(tenant, "model.declare", target=model.model, target_id=model.pk)
         except WrongConnection as refusal:
             form.add_error(refusal.field, str(refusal))
         else:
@@ -116,9 +123,12 @@ def model_declare(request: HttpRequest, slug: str, connection_id: UUID) -> HttpR
 @login_required
 @require_POST
 def model_remove(request: HttpRequest, slug: str, connection_id: UUID, model_id: UUID) -> HttpResponse:
-    connection = _managed(tenant_of(request, slug), connection_id)
+    tenant = tenant_of(request, slug)
+    connection = _managed(tenant, connection_id)
     model = get_object_or_404(connection.custom_models, pk=model_id)
-    services.remove_model(model=model)
+    with transaction.atomic():
+        services.remove_model(model=model)
+        record_on_page(tenant, "model.remove", target=model.model, target_id=model_id)
     messages.success(request, f"{model.model}@{connection.provider} is removed.")
     return redirect("providers", slug)
 
@@ -141,12 +151,15 @@ def _connected(tenant: Tenant, form: ConnectionForm) -> ProviderConnection | Non
         return None
     given = form.cleaned_data
     try:
-        return services.connect_provider(
-            organization=tenant.organization,
-            provider=given["provider"],
-            base_url=given["base_url"],
-            api_key=given["api_key"],
-        )
+        with transaction.atomic():
+            connection = services.connect_provider(
+                organization=tenant.organization,
+                provider=given["provider"],
+                base_url=given["base_url"],
+                api_key=given["api_key"],
+            )
+            record_on_page(tenant, "provider.connect", target=connection.provider, target_id=connection.pk)
+        return connection
     except WrongConnection as refusal:
         form.add_error("name" if refusal.field == "provider" else refusal.field, str(refusal))
         return None

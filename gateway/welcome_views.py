@@ -4,12 +4,14 @@ Naming the organization, the step before, is a page of `accounts`.
 """
 
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts.audit_log import record_on_page
 from accounts.models import ApiKey
 from accounts.permissions import Action
 from accounts.tenancy import Tenant, tenant_of
@@ -29,12 +31,14 @@ def first_key(request: HttpRequest, slug: str) -> HttpResponse:
     form = FirstKeyForm(request.POST or None, initial={"name": "First key"})
     if not form.is_valid():
         return render(request, "gateway/welcome.html", _create_key(tenant, form))
-    key, secret = services.issue_first_key(
-        organization=tenant.organization,
-        project=tenant.projects()[0],
-        person=tenant.person,
-        name=form.cleaned_data["name"],
-    )
+    with transaction.atomic():
+        key, secret = services.issue_first_key(
+            organization=tenant.organization,
+            project=tenant.projects()[0],
+            person=tenant.person,
+            name=form.cleaned_data["name"],
+        )
+        record_on_page(tenant, "key.create", target=str(key), target_id=key.pk)
     return render(request, "gateway/welcome.html", _first_request(tenant, key, secret))
 
 

@@ -14,9 +14,10 @@ from django.urls import URLResolver, get_resolver
 from accounts.management import ManagementView
 from config.openapi.answers import COMPONENTS, HEADERS
 from config.openapi.failures import refusal
-from config.openapi.parameters import CHAT_REQUEST, MESSAGE, TOOL
+from config.openapi.parameters import CHAT_BODY, CHAT_REQUEST, MESSAGE, TOOL
 from gateway.asgi import (
     CHAT_MODEL_LISTS,
+    EXPLAIN,
     MODEL_ID,
     MODEL_LISTS,
     MOUNTS,
@@ -50,7 +51,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 def add_model_calls(result: Schema, generator: Any, **_: Any) -> Schema:
     """Postprocessing hook: the calls that take an API key, before those of management."""
     components = result.setdefault("components", {})
-    request = {"ChatRequest": CHAT_REQUEST, "ChatMessage": MESSAGE, "ChatTool": TOOL}
+    request = {"ChatBody": CHAT_BODY, "ChatRequest": CHAT_REQUEST, "ChatMessage": MESSAGE, "ChatTool": TOOL}
     components.setdefault("schemas", {}).update(request | COMPONENTS)
     components.setdefault("securitySchemes", {})["apiKey"] = KEY_SCHEME
     known = {**_completions(), **_lists()}
@@ -85,7 +86,7 @@ def _completion(mount: str) -> Schema:
         ],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _named("ChatRequest")}},
+            "content": {"application/json": {"schema": _named("ChatBody")}},
         },
         "responses": {
             "200": {
@@ -122,7 +123,7 @@ def _further_call(method: str, path: str) -> Schema:
     identifiers = re.findall(r"\{(\w+)\}", path)
     operation["parameters"] = [_path_parameter(name) for name in identifiers]
     if method == "POST":
-        content = {"application/json": {"schema": _named("ChatRequest")}}
+        content = {"application/json": {"schema": _named("ChatBody")}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
@@ -198,4 +199,6 @@ def _first_line(thing: Any) -> str:
     return (inspect.getdoc(thing) or "").partition("\n")[0] if thing.__doc__ else ""
 
 
-_SUMMARIES = {path: _first_line(consumer) for path, consumer in (UNIFY_LISTS | V1_LISTS).items()}
+_SUMMARIES = {path: _first_line(consumer) for path, consumer in (UNIFY_LISTS | V1_LISTS).items()} | {
+    EXPLAIN: "What a completion with this body would do and why, without doing it."
+}

@@ -209,6 +209,13 @@ GROUPS: tuple[tuple[str, dict[str, Schema]], ...] = (
     ("Accounting", ACCOUNTING_PARAMETERS),
     ("The provider", PROVIDER_PARAMETERS),
 )
+CHAT_BODY: Schema = {
+    "description": "A request, or a list of which the first that can be answered is.",
+    "oneOf": [
+        {"$ref": "#/components/schemas/ChatRequest"},
+        {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/ChatRequest"}},
+    ],
+}
 CHAT_REQUEST: Schema = {
     "type": "object",
     "description": "What is not listed goes to the provider as it is, unless it would redirect the request.",
