@@ -187,6 +187,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=10),
         "options": {"expires": 540},
     },
+    "forget-old-questions": {"task": "gateway.tasks.forget_old_questions", "schedule": timedelta(hours=1)},
     "match-providers": {
         "task": "billing.tasks.match_providers",
         "schedule": timedelta(hours=1),

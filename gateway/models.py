@@ -108,10 +108,25 @@ class ReusePolicy(models.Model):
     deduplication_seconds = models.PositiveSmallIntegerField(
         default=0, help_text="How long a request's double is refused; 0: it is not."
     )
+    embedding_connection = models.ForeignKey(
+        ProviderConnection,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Who tells how alike two questions are; empty: nobody.",
+    )
     embedding_model = models.CharField(
         max_length=MAX_PROVIDER_CHARACTERS + 1 + MAX_MODEL_CHARACTERS,
         blank=True,
-        help_text="Who tells how alike two questions are, as provider/model; empty: nobody.",
+        help_text="The model's name at that connection.",
+    )
+    embedding_usd_per_million = models.DecimalField(
+        max_digits=PRICE_DIGITS,
+        decimal_places=PRICE_DECIMALS,
+        default=0,
+        db_default=0,
+        help_text="What a million tokens of it cost.",
     )
 
     class Meta:
@@ -119,6 +134,9 @@ class ReusePolicy(models.Model):
             models.CheckConstraint(
                 condition=models.Q(deduplication_seconds__lte=MAX_DEDUPLICATION_SECONDS),
                 name="reuse_policy_deduplication_in_range",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(embedding_usd_per_million__gte=0), name="reuse_policy_price_not_negative"
             ),
         ]
 

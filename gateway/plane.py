@@ -26,12 +26,14 @@ from gateway.completion import Completions
 from gateway.deadlines import Deadlines
 from gateway.draining import Drain
 from gateway.egress import EgressPolicy
+from gateway.embedder import Embedder
 from gateway.extension import Extender
 from gateway.health import Health
 from gateway.health_metrics import HealthMetrics
 from gateway.idempotency import OnceOnly
 from gateway.keep_alive import KeepAlives
 from gateway.leases import LeaseKeeper
+from gateway.likeness import Likeness
 from gateway.metrics import GatewayMetrics, Gauge
 from gateway.outer_transport import OuterTransport
 from gateway.policy_store import PolicyStore
@@ -51,6 +53,7 @@ from gateway.settlement import Settler, void
 from gateway.spool import Spool
 from gateway.transport import PooledTransport, TransportLimits
 from gateway.upstream import Outbound
+from gateway.vectors import Vectors
 from gateway.wire.chat import ParseLimits
 
 logger = logging.getLogger(__name__)
@@ -111,6 +114,7 @@ class Plane:
             bodies=bodies,
             sessions=self.sessions,
         )
+        self.reuse.likeness = self._likeness()
         self.once_only = OnceOnly(
             self.redis,
             settings=settings,
@@ -130,6 +134,16 @@ class Plane:
             clock=self.clock.now,
             proxies=tuple(map(ip_network, self.settings.trusted_proxies)),
         )
+
+    def _likeness(self) -> Likeness:
+        embedder = Embedder(
+            self.completions.admission,
+            self.running,
+            _outbound(self._transport, self.settings, self.pressure),
+            self.settings,
+        )
+        vectors = Vectors(self.policies.pool, settings=self.settings)
+        return Likeness(self.reuse.cache, embedder, vectors, settings=self.settings)
 
     def _admission(self) -> Admission:
         return Admission(
@@ -201,6 +215,8 @@ class Plane:
     async def close(self) -> None:
         """Deliver what is left, then stop. Called after the server has let its requests finish."""
         await self.once_only.finish()
+        if self.reuse.likeness is not None:
+            await self.reuse.likeness.finish()
         await self.reserves.leave()
         await self.settler.drain(timeout_seconds=SETTLE_AT_STOP_SECONDS)
         for task in self._tasks:

@@ -69,16 +69,22 @@ class Ceiling:
     output_usd_per_million: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddingEndpoint:
+    """Who tells how alike two questions are, and at what price: a connection of the organization's own."""
+
+    connection: Connection
+    model: str
+    pico_per_token: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReuseRule:
-    """What a project and its organization want of answers that were given before. 0 and "": nothing.
-
-    `embedding_model`: who tells how alike two questions are, as `provider/model`.
-    """
+    """What a project and its organization want of answers that were given before. 0 and None: nothing."""
 
     cache_ttl_seconds: int = 0
     deduplication_seconds: int = 0
-    embedding_model: str = ""
+    embedding: EmbeddingEndpoint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from billing.money import usd_to_nano
 from billing.price_list import Layer, PriceList, layer_of, markups_of
 from gateway.endpoint_rows import (
     OPENAI_COMPATIBLE,
+    PICO_PER_MILLIONTH_USD,
     connection_secret_context,
     declared_price,
     load_endpoints,
@@ -30,6 +31,7 @@ from gateway.policy import (
     WALLET_WINDOW,
     BudgetRule,
     Ceiling,
+    EmbeddingEndpoint,
     Policy,
     Reach,
     ReuseRule,
@@ -66,7 +68,7 @@ SELECT e.epoch, k.id, %(secret_hmac)s AS secret_hmac, k.project_id, k.organizati
        COALESCE(r.model_aliases, '{}') AS model_aliases,
        COALESCE(r.default_fallbacks, '[]') AS default_fallbacks,
        COALESCE(u.deduplication_seconds, 0) AS deduplication_seconds,
-       COALESCE(u.embedding_model, '') AS embedding_model
+       u.embedding_connection_id, u.embedding_model, u.embedding_usd_per_million
   FROM accounts_apikey k
   JOIN accounts_project p ON p.id = k.project_id
   JOIN accounts_organization o ON o.id = k.organization_id
@@ -163,6 +165,11 @@ def _policy(
 ) -> Policy:
     organization_id = key["organization_id"]
     wrapped = bytes(key["encrypted_data_key"]) if key["encrypted_data_key"] else None
+    own_reach = with_endpoints(
+        _reach(connections, vault=vault, wrapped_data_key=wrapped),
+        endpoints,
+        data_key=_data_key(organization_id, vault, wrapped) if endpoints else None,
+    )
     return Policy(
         secret_hmac=bytes(key["secret_hmac"]),
         key_id=key["id"],
@@ -181,11 +188,7 @@ def _policy(
         is_body_logging_on=key["is_body_logging_on"],
         is_stream_cut_on_revocation=key["is_stream_cut_on_revocation"],
         scopes=scopes,
-        own_reach=with_endpoints(
-            _reach(connections, vault=vault, wrapped_data_key=wrapped),
-            endpoints,
-            data_key=_data_key(organization_id, vault, wrapped) if endpoints else None,
-        ),
+        own_reach=own_reach,
         wrapped_data_key=wrapped,
         label_scopes=label_scopes,
         is_budget_clamped=key["is_budget_clamped"],
@@ -194,17 +197,25 @@ def _policy(
         ceiling=_ceiling(key),
         model_aliases=key["model_aliases"],
         default_fallbacks=tuple(key["default_fallbacks"]),
-        reuse=_reuse(key),
+        reuse=_reuse(key, own_reach),
     )
 
 
-def _reuse(key: DictRow) -> ReuseRule | None:
+def _reuse(key: DictRow, own_reach: Reach) -> ReuseRule | None:
     rule = ReuseRule(
         cache_ttl_seconds=key["cache_ttl_seconds"],
         deduplication_seconds=key["deduplication_seconds"],
-        embedding_model=key["embedding_model"],
+        embedding=_embedding(key, own_reach),
     )
     return rule if rule != ReuseRule() else None
+
+
+def _embedding(key: DictRow, own_reach: Reach) -> EmbeddingEndpoint | None:
+    for connection in own_reach.connections:
+        if connection.id == key["embedding_connection_id"] and key["embedding_model"]:
+            pico = int(key["embedding_usd_per_million"] * PICO_PER_MILLIONTH_USD)
+            return EmbeddingEndpoint(connection, key["embedding_model"], pico)
+    return None
 
 
 def _ceiling(key: DictRow) -> Ceiling | None:

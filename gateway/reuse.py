@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from gateway.answer_cache import AnswerCache, entry_key, scope_digest
 from gateway.errors import DuplicateRequest
+from gateway.likeness import Likeness
 from gateway.limits import Need
 from gateway.policy import Policy, shard_prefix
 from gateway.redis_pipeline import RedisAway, RedisPipeline, Script
@@ -21,11 +22,11 @@ from gateway.router import Route
 from gateway.routing.target import Target
 from gateway.settings import GatewaySettings
 from gateway.trace import Trace
-from gateway.treatment import DIRECT_HIT, Ticket, Treatment
+from gateway.treatment import DIRECT_HIT, SEMANTIC_HIT, Ticket, Treatment
 from gateway.wire.cache_wish import KEY_HEADER, CacheWish, read_cache_wish
 from gateway.wire.chat_request import ChatRequest
 from gateway.wire.kept_answer import KeptAnswer, is_worth_keeping
-from gateway.wire.sameness import Asked, conversation_digest, fingerprint
+from gateway.wire.sameness import Asked, conversation_digest, fingerprint, kinship
 from gateway.wire.shapes import Reading
 
 SECOND_MS = 1_000
@@ -47,6 +48,8 @@ class Reuse:
     def __init__(self, redis: RedisPipeline, *, settings: GatewaySettings) -> None:
         self._redis = redis
         self.cache = AnswerCache(redis, settings=settings)
+        self.likeness: Likeness | None = None
+        """Finds what means the same; without it nothing is looked for but the same."""
         self._answer_limit_bytes = settings.cache_answer_limit_bytes
         self._longest_ttl_seconds = settings.cache_ttl_limit_seconds
 
@@ -68,10 +71,14 @@ class Reuse:
         )
         treatment.ticket = _ticket(policy, request, route, wish, is_healed=treatment.wants_healing)
         marked = self._mark(policy, request, trace, treatment)
-        route = await self._with_known(route, trace, treatment)
-        if marked is not None and not await self._is_first(marked) and route.known is None:
-            raise await self._duplicate(policy, treatment)
-        return route
+        try:
+            route = await self._with_the_same(route, trace, treatment)
+            if marked is not None and not await self._is_first(marked) and route.known is None:
+                raise await self._duplicate(policy, treatment)
+            return await self._with_one_alike(route, trace, treatment, wish)
+        except asyncio.CancelledError:
+            self._unmark(trace, treatment)
+            raise
 
     def end(self, trace: Trace, *, ending: str, reading: Reading | None = None) -> None:
         """Keep the answer of a request that completed; let go what else it has marked. Returns at once."""
@@ -98,18 +105,45 @@ class Reuse:
             treatment.healing,
         )
         self.cache.keep(policy, ticket, kept)
+        if self.likeness is not None:
+            self.likeness.remember(policy, treatment, ticket)
 
-    async def _with_known(self, route: Route, trace: Trace, treatment: Treatment) -> Route:
+    async def _with_the_same(self, route: Route, trace: Trace, treatment: Treatment) -> Route:
         ticket, policy = treatment.ticket, trace.policy
         if ticket is None or policy is None:
             return route
         kept = await self.cache.find(policy, ticket.entry_key)
-        target = _target_of(kept, route) if kept is not None else None
-        if kept is None or target is None:
+        if kept is not None and (target := _target_of(kept, route)) is not None:
+            treatment.hit_type = DIRECT_HIT
+            return _hit(route, trace, kept, target)
+        return route
+
+    async def _with_one_alike(
+        self, route: Route, trace: Trace, treatment: Treatment, wish: CacheWish
+    ) -> Route:
+        ticket = treatment.ticket
+        if ticket is None or route.known is not None:
             return route
-        treatment.hit, treatment.hit_type, treatment.healing = kept, DIRECT_HIT, kept.healing
-        trace.target, trace.dropped_params = target, kept.dropped_params
-        return replace(route, known=kept, need=NOTHING)
+        if not wish.is_semantic or self.likeness is None:
+            return route
+        kin = self._kinship(route, trace, treatment, wish)
+        for like, cache_id, similarity in await self.likeness.find(trace, treatment, kin, wish.threshold):
+            if (target := _target_of(like, route)) is not None:
+                treatment.hit_type = SEMANTIC_HIT
+                treatment.search = {**treatment.search, "similarity": round(similarity, 6)}
+                treatment.ticket = replace(ticket, cache_id=cache_id)
+                return _hit(route, trace, like, target)
+        return route
+
+    def _kinship(self, route: Route, trace: Trace, treatment: Treatment, wish: CacheWish) -> bytes:
+        policy, first = trace.policy, route.targets[0]
+        assert policy is not None, "who asks is known"
+        asked = first.request or trace.request
+        assert asked is not None, "what is asked is known"
+        endpoint = policy.reuse.embedding if policy.reuse is not None else None
+        embedded_by = f"{endpoint.connection.id.hex}/{endpoint.model}" if endpoint else ""
+        scope = f"{_scope(policy, wish)} {embedded_by}"
+        return kinship(asked, asked_of=_address(first), scope=scope, is_healed=treatment.wants_healing)
 
     def _mark(
         self, policy: Policy, request: ChatRequest, trace: Trace, treatment: Treatment
@@ -151,13 +185,28 @@ def scope_of_key(key: str) -> str:
     return f"key:{key}"
 
 
+def _scope(policy: Policy, wish: CacheWish) -> str:
+    return scope_of_key(wish.key) if wish.key else f"project:{policy.project_id.hex}"
+
+
+def _hit(route: Route, trace: Trace, kept: KeptAnswer, target: Target) -> Route:
+    """The route to an answer that is known: nothing need be held for it."""
+    assert trace.treatment is not None, "who has a hit has asked for one"
+    trace.treatment.hit, trace.treatment.healing = kept, kept.healing
+    trace.target, trace.dropped_params = target, kept.dropped_params
+    return replace(route, known=kept, need=NOTHING)
+
+
 def _ticket(
     policy: Policy, request: ChatRequest, route: Route, wish: CacheWish, *, is_healed: bool
 ) -> Ticket | None:
     project_seconds = policy.reuse.cache_ttl_seconds if policy.reuse is not None else 0
     if wish.is_bypassed or not (wish.key or project_seconds):
         return None
-    scope = scope_of_key(wish.key) if wish.key else f"project:{policy.project_id.hex}"
+    if any(target.is_thinker for target in route.targets):
+        # What a thinker says must be said anew: its session goes on from it.
+        return None
+    scope = _scope(policy, wish)
     first = route.targets[0]
     cache_id = fingerprint(
         first.request or request, asked_of=_address(first), scope=scope, is_healed=is_healed

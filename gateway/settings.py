@@ -116,6 +116,12 @@ class GatewaySettings:
         67_108_864, "Room of one organization's cached answers in Redis; what expires first makes way."
     )
     cache_ttl_limit_seconds: int = _setting(31_536_000, "Longest that an answer may be cached.")
+    semantic_cache_threshold: float = _setting(
+        0.8, "Least likeness (0 to 1) of two questions with one answer."
+    )
+    semantic_cache_messages_limit: int = _setting(3, "Longer conversations are not compared.")
+    semantic_cache_questions_limit: int = _setting(10_000, "Questions that one organization has compared.")
+    embedding_timeout_seconds: float = _setting(10.0, "One embedding; then the request goes on without.")
     settle_retry_seconds: float = _setting(0.5, "Pause before an undelivered settlement is sent again.")
     resend_seconds: float = _setting(
         10.0, "What was settled this recently is sent again to a Redis that has forgotten it."

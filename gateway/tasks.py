@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from billing.single_flight import only_run
+from gateway import reuse_services
 from gateway.alert_delivery import deliver_due
 from gateway.bill_services import fetch_source
 from gateway.budget_alerts import raise_alerts
@@ -24,6 +25,12 @@ def tell_of_budgets() -> int:
             return 0
         raise_alerts(now=timezone.now())
         return deliver_due(now=timezone.now())
+
+
+@shared_task
+def forget_old_questions() -> int:
+    """Forget embeddings whose time is over; gives how many."""
+    return reuse_services.forget_old_questions()
 
 
 @shared_task

@@ -21,7 +21,7 @@ from gateway.wire.kept_answer import KeptAnswer
 from gateway.wire.shapes import Attempt, ChatAnswer, ChatChunk, JsonObject, Reading, Served
 from gateway.wire.stream import StreamRewriter
 
-DIRECT_HIT = "direct"
+DIRECT_HIT, SEMANTIC_HIT = "direct", "semantic"
 # Shorter texts are read faster than they are handed to a thread.
 HEALED_AT_ONCE_CHARACTERS = 1_024
 
@@ -49,6 +49,9 @@ class Treatment:
     """What `cache_debug` tells of a search by meaning."""
     answer: ChatAnswer | None = None
     """What the client got, once it has got it whole."""
+    kinship: bytes = b""
+    vector: tuple[float, ...] = ()
+    """The question's embedding, if one was made, among those that it may be compared with."""
     limit_bytes: int = 0
     """The most of an answer that is held back or kept."""
     mark_key: str = ""

@@ -8,6 +8,7 @@ from gateway import (
     organization_limit_views,
     project_views,
     provider_views,
+    reuse_views,
     routing_views,
     welcome_views,
 )
@@ -53,6 +54,7 @@ urlpatterns = [
         organization_limit_views.organization_outage,
         name="organization_outage",
     ),
+    path("o/<slug:slug>/settings/reuse/", reuse_views.organization_reuse, name="organization_reuse"),
     path("o/<slug:slug>/providers/", provider_views.providers, name="providers"),
     path(
         "o/<slug:slug>/providers/endpoints/<uuid:endpoint_id>/delete/",

@@ -25,6 +25,8 @@ from gateway.simulator.chat import (
 )
 from gateway.simulator.chat_request import Refused
 from gateway.simulator.dialect.openai import ID_PREFIX
+from gateway.simulator.embeddings import MODEL as EMBEDDER
+from gateway.simulator.embeddings import answer_embeddings
 from gateway.simulator.invoice import Call, Invoice, Outcome
 from gateway.simulator.player import ClientLeft, Receive, Scope, Send, break_connection, play
 from gateway.simulator.script import Ending, Script, plain_script
@@ -35,6 +37,7 @@ MAX_CALLS_DEFAULT = 200_000
 REPEATED_ID = f"{ID_PREFIX}{'5' * 24}"
 
 _CHAT_PATH = "/v1/chat/completions"
+_EMBEDDINGS_PATH = "/v1/embeddings"
 _MODELS_PATH = "/v1/models"
 _INVOICE_PATH = "/invoice"
 
@@ -57,6 +60,9 @@ class Simulator:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "POST" and scope["path"].endswith(_CHAT_PATH):
             await self._answer_chat(scope, receive, send)
+            return
+        if scope["method"] == "POST" and scope["path"].endswith(_EMBEDDINGS_PATH):
+            await self._answer_embeddings(scope, receive, send)
             return
         try:
             script = self._script_other(scope)
@@ -84,6 +90,23 @@ class Simulator:
         # Only when the invoice is written: who sees the connection break may read the invoice at once.
         if script.ending is not Ending.COMPLETE and outcome is not Outcome.CANCELLED:
             await break_connection(receive=receive, send=send)
+
+    async def _answer_embeddings(self, scope: Scope, receive: Receive, send: Send) -> None:
+        key, client_request_id = _identify(scope)
+        try:
+            body = await _read_body(receive)
+            check_key(key)
+            answer, tokens = answer_embeddings(body)
+        except ClientLeft:
+            return
+        except Refused as refusal:
+            await _play_unbilled(script_refusal(refusal), receive, send)
+            return
+        call = self._invoice.open(self._next_id(), now=time.time())
+        call.key, call.client_request_id, call.model = key, client_request_id, EMBEDDER
+        call.status, call.prompt_tokens = 200, tokens
+        self._invoice.close(call, Outcome.COMPLETED, now=time.time())
+        await _play_unbilled(plain_script(answer), receive, send)
 
     def _begin(self, call: Call, scope: Scope, body: bytes) -> Script:
         call.key, call.client_request_id = _identify(scope)

@@ -1,4 +1,4 @@
-"""The card of an organization's limits and budget, for the settings page, which is of accounts."""
+"""Cards for the settings page, which is of accounts: limits and budget, doubles and likeness."""
 
 from typing import Any
 
@@ -11,8 +11,21 @@ from accounts.tenancy import Tenant
 from billing.models import Budget
 from gateway.budget_bars import bars_of
 from gateway.key_rows import limits_text
+from gateway.models import ReusePolicy
 
 register = template.Library()
+
+
+@register.inclusion_tag("gateway/organization_reuse_card.html")
+def organization_reuse(tenant: Tenant) -> dict[str, Any]:
+    """What is done with requests that are doubles or alike."""
+    policy = tenant.scoped(ReusePolicy.objects.all()).first()
+    may_change = tenant.may(Action.MANAGE_ORGANIZATION)
+    return {
+        "seconds": policy.deduplication_seconds if policy else 0,
+        "model": policy.embedding_model if policy else "",
+        "change_href": reverse("organization_reuse", args=[tenant.organization.slug]) if may_change else "",
+    }
 
 
 @register.inclusion_tag("gateway/organization_limits_card.html")
