@@ -65,7 +65,7 @@ class Completions:
                 route = await self.sessions.rerouted(self.router, request, policy)
             if self.reuse.concerns(policy, request, incoming.headers):
                 route = await self.reuse.applied(route, trace, incoming.headers)
-            running = await self._admit(trace, policy, request, route)
+            running, route = await self._admit(trace, policy, request, route)
         except Exception as exc:  # noqa: BLE001  # whatever it is, the client gets an answer
             error = known_error(exc, trace)
             self.running.refuse(trace, error)
@@ -92,7 +92,9 @@ class Completions:
         except Exception as exc:  # noqa: BLE001  # whatever it is, the hold is settled
             await self._fail(call, known_error(exc, trace))
 
-    async def _admit(self, trace: Trace, policy: Policy, request: ChatRequest, route: Route) -> Running:
+    async def _admit(
+        self, trace: Trace, policy: Policy, request: ChatRequest, route: Route
+    ) -> tuple[Running, Route]:
         begun_ms = trace.now_ms
         hold, route, shorter = await self._hold_what_is_covered(trace, policy, request, route)
         if shorter is not request:
@@ -103,7 +105,7 @@ class Completions:
         meter = Meter(
             prompt_tokens_estimate=request.prompt_tokens_estimate, least_searches=int(request.web_search)
         )
-        return self.running.start(trace, hold, meter)
+        return self.running.start(trace, hold, meter), route
 
     async def _hold_what_is_covered(
         self, trace: Trace, policy: Policy, request: ChatRequest, route: Route

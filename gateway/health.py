@@ -41,7 +41,7 @@ from gateway.settings import GatewaySettings
 
 logger = logging.getLogger(__name__)
 
-KEY_PREFIX = "health:"
+KEY_PREFIX = "fb:health:"
 LIFE_SECONDS = BUCKET_SECONDS * (BUCKETS + 1)
 # Operators declare or the price book lists what is measured; this only bounds what goes wrong with that.
 MODELS_LIMIT = 2_000

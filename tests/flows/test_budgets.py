@@ -108,10 +108,11 @@ async def test_a_clamped_request_gets_as_many_tokens_as_its_money_buys(
     assert event.charge_usd == nano_to_usd(COST_NANO) or event.output_tokens <= 24
 
 
-async def test_an_answer_is_cut_where_the_clamp_says(gateway: Process, team: Team) -> None:
+@pytest.mark.parametrize("model", ["ten-chunks@fake", "ten-chunks@fake?temperature=0.5"])
+async def test_an_answer_is_cut_where_the_clamp_says(model: str, gateway: Process, team: Team) -> None:
     await apart(make, team, PROMPT_BOUND_NANO + 3 * TOKEN_NANO)
 
-    reply = await ask(gateway, team.key, model="ten-chunks@fake", max_tokens=1_000, budget_clamp=True)
+    reply = await ask(gateway, team.key, model=model, max_tokens=1_000, budget_clamp=True)
 
     assert reply.status == 200, reply.body
     assert reply.headers["x-farebox-budget-clamped"] == "3"
