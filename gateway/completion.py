@@ -8,7 +8,6 @@ whatever happens. Each step has its own file; this one only holds them together.
 """
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +17,9 @@ from gateway.bodies import BodyLog
 from gateway.caller import Callers
 from gateway.clamp import shortened
 from gateway.delivery import Delivery
-from gateway.errors import GatewayError, InternalError
+from gateway.errors import GatewayError
 from gateway.exchange import Incoming, Reply
+from gateway.faults import known_error
 from gateway.limits import Hold
 from gateway.meter import Meter
 from gateway.money_errors import OutOfMoney
@@ -32,8 +32,6 @@ from gateway.sessions import Sessions
 from gateway.trace import CLIENT_LEFT_STATUS, Trace
 from gateway.wire.chat import ParseLimits
 from gateway.wire.chat_request import ChatRequest
-
-logger = logging.getLogger(__name__)
 
 # The first refusal says nothing of counters that Redis has lost; the second one knows all of them.
 CLAMPS_PER_REQUEST = 2
@@ -144,11 +142,3 @@ class Completions:
         self.running.settle(call.running, story)
         if call.trace.treatment is not None:
             self.reuse.end(call.trace, ending=ending, reading=call.running.used())
-
-
-def known_error(exc: Exception, trace: Trace) -> GatewayError:
-    """The error to show: itself if it is ours, else one that names only the event."""
-    if isinstance(exc, GatewayError):
-        return exc
-    logger.error("request failed", exc_info=exc, extra={"request": trace.request_id.hex})
-    return InternalError(event_id=str(trace.request_id))

@@ -24,10 +24,11 @@ from gateway.answer_headers import EVENT_ID_HEADER
 from gateway.bodies import REMEMBERED_DATA_KEYS
 from gateway.caller import Callers
 from gateway.claims import Claim
-from gateway.completion import Completions, known_error
+from gateway.completion import Completions
 from gateway.delivery import Delivery
 from gateway.errors import GatewayError, TemporarilyUnavailable
 from gateway.exchange import HeaderPairs, Incoming, Reply
+from gateway.faults import known_error
 from gateway.idempotency_errors import (
     MAX_KEY_CHARACTERS,
     IdempotencyInProgress,
