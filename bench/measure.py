@@ -24,9 +24,11 @@ def measure(
     case: Case, contestant: Contestant, stage: Stage, *, seconds: float, round_index: int
 ) -> dict[str, float]:
     """The figures of one measurement. Raises LoadFailed, BenchFailed."""
+    start_seconds = 0.0
     if case.kind is Kind.OPEN:
         # What a process has freed it uses again, so growth only shows in a fresh one.
-        contestant.server.restart()
+        contestant.server.stop()
+        start_seconds = contestant.server.start()
         warm_up(contestant, stage.folder)
     load = contestant.load(case, seconds=seconds, round_index=round_index)
     before = _meters(contestant, stage)
@@ -35,6 +37,8 @@ def measure(
     elapsed_seconds = time.monotonic() - began_at
     after = _meters(contestant, stage)
     used = {name: (after[name] - before[name]) / elapsed_seconds for name in after}
+    if start_seconds:
+        figures["start_seconds"] = start_seconds
     figures["rss_bytes"] = processes.rss_bytes(contestant.server.pid)
     figures |= used
     if figures["requests"] and case.kind is not Kind.OPEN:

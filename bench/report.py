@@ -50,6 +50,7 @@ COLUMNS: Mapping[Kind, tuple[Column, ...]] = {
     ),
     Kind.LEAVING: (RATE, Column("left", "left"), *FIRSTS, *ADDED_FIRSTS, CPU, RSS, ERRORS),
     Kind.OPEN: (
+        Column("cold start s", "start_seconds", 1),
         Column("opened", "requests"),
         Column("RSS idle MB", "idle_rss_bytes", unit=MEGABYTE),
         Column("RSS open MB", "open_rss_bytes", unit=MEGABYTE),

@@ -41,8 +41,8 @@ class Server:
         assert self.process is not None, f"{self.name} was not started"
         return self.process.pid
 
-    def start(self) -> None:
-        """Start and wait until it answers. Raises BenchFailed. Call from the main thread."""
+    def start(self) -> float:
+        """Start and wait until it answers: seconds. Raises BenchFailed. Call from the main thread."""
         if self.port is not None and not is_port_free(self.port):
             raise BenchFailed(f"port {self.port}, meant for {self.name}, is taken by another program.")
         self.process = spawn(
@@ -53,12 +53,14 @@ class Server:
             folder=self.folder,
             inherited_fds=[self.lock_fd],
         )
-        deadline = time.monotonic() + START_SECONDS
+        began_at = time.monotonic()
+        deadline = began_at + START_SECONDS
         while self.port is not None and not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 end = last_lines(self.log_path)
                 raise BenchFailed(f"{self.name} does not answer; the end of {self.log_path}:\n{end}")
             time.sleep(POLL_SECONDS)
+        return time.monotonic() - began_at
 
     def stop(self) -> None:
         """End it and whatever it has started."""
@@ -69,10 +71,6 @@ class Server:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process = None
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
