@@ -1,7 +1,7 @@
 """docs/contract.md: written from a run of the marked tests, and read again to see that it is not stale."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.contract.marks import ROOT
@@ -11,12 +11,14 @@ PATH = ROOT / "docs" / "contract.md"
 NO_TEST = "none"
 CELL_END = re.compile(r"(?<!\\)\|")
 FILE = re.compile(r"\[[^\]]*\]\(\.\./(?P<path>[^)]+)\): (?P<functions>[^<]+)")
+TEST = re.compile(r"`(?P<function>test_\w+)` (?P<passed>\d+)/(?P<cases>\d+)")
 HEAD = """\
 # The contract, row by row
 
 The rows are those of the contract's tables: what the documents of five gateways ask for, what Farebox does
-about it, and the tests that prove it. `make contract` writes this page from a run of exactly these tests;
-`make test` fails when a test or a row is missing here, and when a case is listed that did not pass.
+about it, and the tests that prove it, with how many of their cases passed. `make contract` writes this page
+from a run of exactly these tests, `make contract ARGS=tests/flows` renews a part of it. `make test` fails
+when a row or a test is missing here, and when a case is listed that did not pass.
 """
 
 
@@ -33,8 +35,7 @@ class Line:
     """One row as the page has it."""
 
     serves: str
-    tests: frozenset[str]
-    verdict: Verdict
+    tests: dict[str, Verdict]
 
 
 Verdicts = Mapping[str, Mapping[str, Verdict]]
@@ -52,44 +53,35 @@ def read(text: str) -> dict[str, Line]:
         number = section.partition(" ")[0]
         rows = [row for row in section.splitlines() if row.startswith("| ")]
         for row in rows[1:]:
-            feature, serves, tests, passed = (
-                cell.strip().replace("\\|", "|") for cell in CELL_END.split(row)[1:-1]
-            )
-            lines[f"{number} {feature}"] = Line(serves, frozenset(_tests(tests)), _verdict(passed))
+            feature, serves, tests = (cell.strip().replace("\\|", "|") for cell in CELL_END.split(row)[1:-1])
+            lines[f"{number} {feature}"] = Line(serves, _tests(tests))
     return lines
 
 
 def _section(number: str, title: str, verdicts: Verdicts) -> str:
-    head = f"\n## {number} {title}\n\n| Row | What Farebox does | Proved by | Passed |\n|---|---|---|---|\n"
+    head = f"\n## {number} {title}\n\n| Row | What Farebox does | Proved by |\n|---|---|---|\n"
     return head + "".join(_row(row, verdicts.get(row.name, {})) for row in ROWS if row.section == number)
 
 
 def _row(row: Row, tests: Mapping[str, Verdict]) -> str:
-    passed = sum(verdict.passed for verdict in tests.values())
-    cases = sum(verdict.cases for verdict in tests.values())
-    cells = [row.feature, row.serves, "<br>".join(_files(tests)) or NO_TEST, f"{passed} of {cases}"]
+    cells = [row.feature, row.serves, "<br>".join(_files(tests)) or NO_TEST]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
-def _files(tests: Iterable[str]) -> list[str]:
-    """Each file as a link, with its tests."""
+def _files(tests: Mapping[str, Verdict]) -> list[str]:
+    """Each file as a link, with its tests and how many of their cases passed."""
     by_file: dict[str, list[str]] = {}
-    for test in sorted(tests):
+    for test, verdict in sorted(tests.items()):
         path, _, function = test.partition("::")
-        by_file.setdefault(path, []).append(f"`{function}`")
+        by_file.setdefault(path, []).append(f"`{function}` {verdict.passed}/{verdict.cases}")
     return [
         f"[{path.removeprefix('tests/')}](../{path}): {', '.join(names)}" for path, names in by_file.items()
     ]
 
 
-def _tests(cell: str) -> list[str]:
-    return [
-        f"{file['path']}::{function}"
+def _tests(cell: str) -> dict[str, Verdict]:
+    return {
+        f"{file['path']}::{test['function']}": Verdict(int(test["passed"]), int(test["cases"]))
         for file in FILE.finditer(cell)
-        for function in re.findall(r"`(test_\w+)`", file["functions"])
-    ]
-
-
-def _verdict(cell: str) -> Verdict:
-    passed, _, cases = cell.partition(" of ")
-    return Verdict(int(passed), int(cases))
+        for test in TEST.finditer(file["functions"])
+    }

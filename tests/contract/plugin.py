@@ -2,7 +2,7 @@
 
 `@pytest.mark.contract("3.2 temperature")` says that a test proves this row of the contract's
 tables. A name that is no row ends the run at once. With `--contract-page PATH` the outcomes are
-written there (`make contract`).
+written there (`make contract`); tests that are marked but were not run keep what is written of them.
 """
 
 from collections import defaultdict
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.page import Verdict, render
+from tests.contract.marks import marked_tests
+from tests.contract.page import Verdict, read, render
 from tests.contract.rows import NAMES
 
 MARKER = 'contract(*rows): proves rows of tests/contract/rows.py, such as "3.2 temperature"'
@@ -57,7 +58,7 @@ class Recorder:
             self._failed.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        verdicts: dict[str, dict[str, Verdict]] = defaultdict(dict)
+        verdicts: dict[str, dict[str, Verdict]] = defaultdict(dict, self._kept())
         for case, rows in self._rows.items():
             test = case.partition("[")[0]
             has_passed = case in self._passed and case not in self._failed
@@ -65,3 +66,17 @@ class Recorder:
                 before = verdicts[row].get(test, Verdict(0, 0))
                 verdicts[row][test] = Verdict(before.passed + has_passed, before.cases + 1)
         self._path.write_text(render(verdicts), encoding="utf-8")
+
+    def _kept(self) -> dict[str, dict[str, Verdict]]:
+        """What an earlier run wrote of tests that still have their mark and were not run in this one."""
+        earlier = read(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+        run = {case.partition("[")[0] for case in self._rows}
+        marked = marked_tests()
+        return {
+            row: {
+                test: verdict
+                for test, verdict in line.tests.items()
+                if test not in run and test in marked.get(row, ())
+            }
+            for row, line in earlier.items()
+        }

@@ -21,7 +21,7 @@ NODE = ROOT / "tests" / "sdk" / "node"
 LOCK = ROOT / "tests" / "sdk" / "requirements.lock"
 ENVIRONMENT = ROOT / ".venv-sdk"
 INSTALL_SECONDS = 600
-TALK_SECONDS = 120
+TALK_SECONDS = 300
 
 Told = dict[str, dict[str, Any]]
 """By mount and step."""
