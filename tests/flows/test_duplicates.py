@@ -36,6 +36,7 @@ async def ask(gateway: Process, key: str, body: dict[str, Any], **headers: str) 
     return reply
 
 
+@pytest.mark.contract("3.3 Request de-duplication")
 async def test_nothing_is_refused_unless_the_organization_wants_it(gateway: Process, team: Team) -> None:
     body = question()
 
@@ -43,6 +44,7 @@ async def test_nothing_is_refused_unless_the_organization_wants_it(gateway: Proc
     assert await apart(marks_of, team) == []
 
 
+@pytest.mark.contract("3.3 Request de-duplication")
 async def test_a_double_is_refused_and_told_when_to_come_back(
     gateway: Process, team: Team, worker: Process
 ) -> None:
