@@ -5,11 +5,13 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts.audit_log import record_on_page
 from accounts.permissions import Action
 from accounts.tenancy import Tenant, tenant_of
 from billing.money import ZERO_USD, plain_usd
@@ -95,19 +97,29 @@ def _initial(tenant: Tenant) -> dict[str, Any]:
 
 
 def _save(tenant: Tenant, form: ReuseForm) -> bool:
-    wanted, organization = form.cleaned_data, tenant.organization
     try:
-        reuse_services.set_embedding_endpoint(
-            organization=organization,
-            connection=wanted["embedding_connection"],
-            model=wanted["embedding_model"],
-            usd_per_million=wanted["embedding_usd_per_million"] or ZERO_USD,
-        )
+        with transaction.atomic():
+            _store(tenant, form.cleaned_data)
+            organization, changed = tenant.organization, form.changed_data
+            record_on_page(
+                tenant, "reuse.update", target=organization.name, target_id=organization.pk, changed=changed
+            )
     except WrongReuse as refusal:
         form.add_error(refusal.field, str(refusal))
         return False
     except WrongConnection as refusal:
         form.add_error("embedding_model", str(refusal))
         return False
-    reuse_services.set_deduplication(organization=organization, seconds=wanted["deduplication_seconds"] or 0)
     return True
+
+
+def _store(tenant: Tenant, wanted: dict[str, Any]) -> None:
+    reuse_services.set_embedding_endpoint(
+        organization=tenant.organization,
+        connection=wanted["embedding_connection"],
+        model=wanted["embedding_model"],
+        usd_per_million=wanted["embedding_usd_per_million"] or ZERO_USD,
+    )
+    reuse_services.set_deduplication(
+        organization=tenant.organization, seconds=wanted["deduplication_seconds"] or 0
+    )

@@ -51,6 +51,8 @@ def test_people_and_settings(do, alice):
     assert do("organization_rates", requests_per_minute=9) == ["limits.update"]
     assert do("organization_budget", budget_usd=9) == ["limits.update"]
     assert do("organization_outage", redis_away_usd=0) == ["limits.update"]
+    assert do("organization_reuse", deduplication_seconds=3) == ["reuse.update"]
+    assert do("organization_reuse", deduplication_seconds=61) == []
 
 
 def test_providers_and_no_secret_of_theirs(do):
