@@ -7,13 +7,17 @@ import pytest
 
 from gateway.redis_pipeline import RedisAway, RedisPipeline
 
+SERVER = b"$15\r\nrun_id:0badcafe\r\n"
 
-async def ask(reply: bytes) -> None:
-    """One call of a server that greets as Redis does and then answers this."""
+
+async def ask(reply: bytes, info: bytes = SERVER) -> str:
+    """One call of a server that greets as Redis does and then answers this; how it calls itself."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"PING\r\n")
         writer.write(b"+PONG\r\n")
+        await reader.readuntil(b"server\r\n")
+        writer.write(info)
         await reader.readuntil(b"GET\r\n")
         writer.write(reply)
         await reader.read()
@@ -24,6 +28,7 @@ async def ask(reply: bytes) -> None:
     pipeline = RedisPipeline(f"redis://127.0.0.1:{port}/0", call_timeout_seconds=5, queue_limit=10)
     try:
         await pipeline.call("GET", "a")
+        return pipeline.server_id
     finally:
         await pipeline.close()
         server.close()
@@ -38,10 +43,17 @@ async def ask(reply: bytes) -> None:
     ],
 )
 async def test_a_redis_that_cannot_serve_is_away(reply: bytes) -> None:
-    with pytest.raises(RedisAway):
+    with pytest.raises(RedisAway, match=reply[1:8].decode()):
         await ask(reply)
 
 
 async def test_an_error_of_the_command_is_not_an_absence() -> None:
     with pytest.raises(hiredis.ReplyError):
         await ask(b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n")
+
+
+@pytest.mark.parametrize(
+    ("info", "server_id"), [(SERVER, "0badcafe"), (b"-NOPERM no permissions to run 'info'\r\n", "")]
+)
+async def test_a_server_is_known_by_its_start_if_it_says_so(info: bytes, server_id: str) -> None:
+    assert await ask(b"$1\r\nb\r\n", info) == server_id
