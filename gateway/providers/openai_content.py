@@ -42,13 +42,15 @@ def tailored_content(
 
 def _without_fields(messages: list[JsonObject], refused: frozenset[str]) -> tuple[list[JsonObject], set[str]]:
     """The messages, and which fields said something: what was null or empty is not missed."""
-    named = {name for message in messages for name in refused & message.keys() if message[name]}
-    kept = [
-        {name: value for name, value in message.items() if name not in refused}
-        if refused & message.keys()
-        else message
-        for message in messages
-    ]
+    kept: list[JsonObject] = []
+    named: set[str] = set()
+    for message in messages:
+        lost = refused & message.keys()
+        if lost and message["role"] == "function":
+            # There it says which function answers.
+            lost -= {"name"}
+        named |= {name for name in lost if message[name]}
+        kept.append({name: value for name, value in message.items() if name not in lost} if lost else message)
     return kept, named
 
 

@@ -44,6 +44,7 @@ def upstream_fields(request: ChatRequest, target: Target) -> tuple[JsonObject, t
     dropped += _add_reasoning(fields, request, target, lacking)
     if request.web_search:
         dropped += _add_search(fields, request)
+    # At the top of the body it is refused: https://github.com/Alishahryar1/free-claude-code/issues/542
     if target.provider == "google" and "google" in fields:
         fields["extra_body"] = {"google": fields.pop("google")}
     dropped += ["region"] if request.region and not target.region else []
@@ -93,7 +94,7 @@ def _add_reasoning(fields: JsonObject, request: ChatRequest, target: Target, lac
     can_reason = target.can("reasoning")
     tokens, effort = request.reasoning_max_tokens, request.reasoning_effort
     if tokens is not None:
-        budget = thinking_budget(tokens, target.provider) if can_reason else None
+        budget = thinking_budget(tokens, target.provider, target.model) if can_reason else None
         if budget is None or budget.keys() & fields.keys():
             dropped.append(request.reasoning_budget_param)
         else:

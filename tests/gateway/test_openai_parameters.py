@@ -115,6 +115,7 @@ def test_the_cap_goes_under_one_name(
     assert dropped == ()
 
 
+PREDICTED = {"type": "content", "content": "x"}
 PLAIN = target(capabilities=frozenset())
 RICH = target(capabilities=frozenset({"tools", "reasoning", "audio", "web_search", "effort"}))
 
@@ -161,6 +162,12 @@ RICH = target(capabilities=frozenset({"tools", "reasoning", "audio", "web_search
         (target(), {"shiny_new_thing": 1}, {"shiny_new_thing": 1}, ()),
         (target(provider="groq"), {"n": 2, "logit_bias": {"1": 1}}, {}, ("logit_bias", "n")),
         (target(provider="groq"), {"n": 1}, {"n": 1}, ()),
+        (
+            target(provider="groq"),
+            {"presence_penalty": 1, "metadata": {}},
+            {},
+            ("metadata", "presence_penalty"),
+        ),
         (target(provider="mistral"), {"seed": 5, "user": "u"}, {"random_seed": 5}, ("user",)),
         (target(provider="mistral"), {"max_completion_tokens": 5}, {"max_tokens": 5}, ()),
         (target(provider="google"), {"seed": 5, "top_p": 1}, {"top_p": 1}, ("seed",)),
@@ -172,10 +179,16 @@ RICH = target(capabilities=frozenset({"tools", "reasoning", "audio", "web_search
             (),
         ),
         (
-            target(provider="anthropic"),
+            target(provider="anthropic", model="claude-haiku-4-5"),
             {"thinking_budget": 200_000},
             {"thinking": {"type": "enabled", "budget_tokens": 128_000}},
             (),
+        ),
+        (
+            target(provider="anthropic", model="claude-opus-4-8"),
+            {"thinking_budget": 200_000},
+            {},
+            ("thinking_budget",),
         ),
         (
             target(provider="google"),
@@ -192,6 +205,20 @@ RICH = target(capabilities=frozenset({"tools", "reasoning", "audio", "web_search
         (target(provider="deepseek"), {"max_completion_tokens": 5}, {"max_tokens": 5}, ()),
         (target(), {"top_k": 5, "truncation": "auto"}, {}, ("top_k", "truncation")),
         (target(provider="together-ai"), {"top_k": 5}, {"top_k": 5}, ()),
+        (target(provider="together-ai"), {"max_completion_tokens": 5}, {"max_tokens": 5}, ()),
+        (
+            target(provider="together-ai"),
+            {"prediction": PREDICTED, "user": "u"},
+            {"user": "u"},
+            ("prediction",),
+        ),
+        (target(provider="fireworks-ai"), {"prediction": PREDICTED}, {"prediction": PREDICTED}, ()),
+        (
+            target(provider="fireworks-ai"),
+            {"max_completion_tokens": 5, "store": True},
+            {"max_completion_tokens": 5},
+            ("store",),
+        ),
         (target(provider="mine"), {"top_k": 5, "truncation": "auto"}, {"top_k": 5, "truncation": "auto"}, ()),
         (PLAIN, {"modalities": ["image", "text"]}, {}, ("modalities",)),
         (target(), {"sensitive_word_check": True}, {}, ("sensitive_word_check",)),
@@ -236,11 +263,26 @@ def test_nothing_is_dropped_if_the_client_forbids_it() -> None:
         ("openai", "gpt-5.1", "minimal", "none"),
         ("openai", "gpt-5.4", "xhigh", "xhigh"),
         ("openai", "gpt-5.4", "minimal", "none"),
+        ("openai", "gpt-5-mini", "minimal", "minimal"),
+        ("openai", "gpt-6-astra", "none", "low"),
+        ("openai", "gpt-6-astra", "xhigh", "xhigh"),
+        ("openai", "gpt-6-luna", "none", "none"),
         ("openai", "o9-unheard-of", "minimal", "minimal"),
         ("groq", "gpt-oss-120b", "none", "low"),
         ("groq", "gpt-oss-120b", "xhigh", "high"),
-        ("google", "gemini-3.1-pro-preview", "none", "minimal"),
+        ("groq", "qwen3.8-27b", "medium", "medium"),
+        ("groq", "qwen3.8-27b", "xhigh", "high"),
+        ("groq", "qwen9-unheard-of", "high", "high"),
+        ("google", "gemini-3.1-pro-preview", "none", "low"),
+        ("google", "gemini-3.1-flash-lite", "minimal", "minimal"),
+        ("google", "gemini-3.1-flash-lite", "none", "minimal"),
+        ("google", "gemini-3.8-flash", "minimal", "low"),
         ("google", "gemini-2.5-flash", "none", "none"),
+        ("google", "gemini-2.5-pro", "none", "minimal"),
+        ("google", "gemini-4-argon", "none", "none"),
+        ("deepseek", "deepseek-flash", "medium", "medium"),
+        ("fireworks-ai", "gpt-oss-20b", "none", "low"),
+        ("fireworks-ai", "glm-5.3", "none", "none"),
         ("mine", "gpt-5.1", "xhigh", "xhigh"),
     ],
 )
@@ -277,14 +319,48 @@ def test_what_a_provider_refuses_in_a_message_is_left_out_and_named_if_it_said_s
     assert upstream_messages("groq") == (
         [
             {"role": "user", "content": [{"type": "text", "text": "x"}]},
-            {"role": "assistant", "content": "y"},
+            {"role": "assistant", "content": "y", "reasoning": "hm"},
             {"role": "user", "content": "z"},
         ],
-        ("messages.name", "messages.reasoning", "cache_control"),
+        ("messages.name", "cache_control"),
     )
+    assert upstream_messages("mistral")[1] == ("messages.name", "messages.reasoning", "cache_control")
     kept, dropped = upstream_messages("openai")
     assert kept[0]["name"] == "ann"
     assert dropped == ("messages.reasoning", "cache_control")
+
+
+@pytest.mark.parametrize(
+    ("provider", "field", "goes"),
+    [
+        ("groq", "reasoning_content", False),
+        ("groq", "reasoning", True),
+        ("deepseek", "reasoning_content", True),
+        ("deepseek", "reasoning", False),
+        ("openai", "reasoning", False),
+        ("fireworks-ai", "reasoning_content", True),
+    ],
+)
+def test_thoughts_go_back_under_the_name_that_a_provider_knows(provider: str, field: str, goes: bool) -> None:
+    talk = [USER, {"role": "assistant", "content": "y", field: "hm"}, USER]
+
+    call = PROVIDER.build_request(parse_chat_request(body(messages=talk)), target(provider=provider))
+
+    assert (field in orjson.loads(call.body)["messages"][1]) is goes
+    assert call.dropped_params == (() if goes else (f"messages.{field}",))
+
+
+def test_an_answer_of_a_function_keeps_the_name_of_that_function() -> None:
+    talk = [
+        {"role": "user", "content": "x", "name": "ann"},
+        {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+        {"role": "function", "name": "f", "content": "1"},
+    ]
+
+    call = PROVIDER.build_request(parse_chat_request(body(messages=talk)), target(provider="groq"))
+
+    assert orjson.loads(call.body)["messages"] == [{"role": "user", "content": "x"}, *talk[1:]]
+    assert call.dropped_params == ("messages.name",)
 
 
 SHELL = {"type": "custom", "custom": {"name": "shell"}}
