@@ -85,4 +85,4 @@ def test_a_days_partition_has_every_index_of_its_table():
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'billing_usageevent_p20400615'")
-        assert cursor.fetchone()[0] == 9
+        assert cursor.fetchone()[0] == 12
