@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 MILLISECONDS = 1000
 # Our clock may differ from Redis' by this much without being corrected (`gateway.clock`).
 CLOCKS_DIFFER_SECONDS = 1.0
+# What a settlement takes in memory beside its events: its checks, with the names of their counters.
+BESIDE_EVENTS_BYTES = 2_048
 
 _KNOWN = "SELECT id FROM billing_usageevent WHERE id = ANY(%s) AND occurred_at > now() - interval '2 days'"
 
@@ -64,9 +66,9 @@ class Resender:
         self._server_id = self._server_id or self._redis.server_id
         now = self._clock().timestamp()
         self._kept.append((now, settlement))
-        self._bytes += settlement.size_bytes
+        self._bytes += _size_bytes(settlement)
         while self._bytes > self._limit_bytes or self._kept[0][0] < now - self._kept_seconds:
-            self._bytes -= self._kept.popleft()[1].size_bytes
+            self._bytes -= _size_bytes(self._kept.popleft()[1])
 
     async def run(self) -> None:
         """Look for another server at Redis' address, for ever."""
@@ -111,3 +113,7 @@ class Resender:
         async with self._policies.pool.connection() as connection:
             found = await connection.execute(_KNOWN, [list(request_ids)])
             return {row[0] for row in await found.fetchall()}
+
+
+def _size_bytes(settlement: Settlement) -> int:
+    return settlement.size_bytes + BESIDE_EVENTS_BYTES

@@ -24,7 +24,8 @@ CALM = {"FAREBOX_REDIS_CALL_TIMEOUT_MS": "1000"}
 # For callers who are content with a refusal at any time.
 IMPATIENT = {"FAREBOX_REDIS_CALL_TIMEOUT_MS": "120"}
 LEASE_SECONDS = 2.0
-LEASE = {"FAREBOX_HOLD_LEASE_SECONDS": str(LEASE_SECONDS), "FAREBOX_HOLD_RENEW_SECONDS": "1.0"}
+# A Redis that begins with nothing makes calls wait for two renewals; two seconds would be too long for them.
+LEASE = {"FAREBOX_HOLD_LEASE_SECONDS": str(LEASE_SECONDS), "FAREBOX_HOLD_RENEW_SECONDS": "0.5"}
 # Looks for expired leases ten times as often as others renew theirs.
 EAGER = {"FAREBOX_HOLD_LEASE_SECONDS": str(LEASE_SECONDS), "FAREBOX_HOLD_RENEW_SECONDS": "0.1"}
 TOKENS = 80

@@ -8,6 +8,7 @@ import pytest
 
 from accounts.models import ApiKey
 from billing.models import UsageEvent
+from billing.money import SMALLEST_USD
 from tests.flows.calls import Reply, call, is_at_rest, soon
 from tests.guarantees.books import priced
 from tests.house import House, Process, Team, apart, chat
@@ -49,14 +50,18 @@ async def test_a_leg_never_costs_more_than_its_own_share_whatever_its_provider_c
     # A thousand tokens are reported for an answer that may have one.
     report = '[[usage {"prompt_tokens":5,"completion_tokens":1000,"total_tokens":1005}]]'
     body = chat("late@fake!echo@fake", report, stream=True, max_completion_tokens=1)
-    _, poorer = await apart(lambda: team.new_key(budget_usd="0.000183"))
-    key, secret = await apart(lambda: team.new_key(budget_usd="0.000184"))
+    _, poorest = await apart(lambda: team.new_key(budget_usd="0.000001"))
+    asked_usd = Decimal((await call(gateway, poorest, body)).error["details"]["asked_usd"])
+    _, poorer = await apart(lambda: team.new_key(budget_usd=str(asked_usd - SMALLEST_USD)))
+    key, secret = await apart(lambda: team.new_key(budget_usd=str(asked_usd)))
 
     refused, answer = await call(gateway, poorer, body), await call(gateway, secret, body)
 
+    # Stated terms, which other tests of this run may have left, make each leg's bound a nano-dollar wider.
+    assert asked_usd in (Decimal("0.000184"), Decimal("0.000184002"))
     assert (refused.status, answer.status) == (402, 200)
-    legs = {event.model: event.charge_usd for event in await apart(events_of, team, key, expected=3)}
-    assert legs["echo"] == Decimal("0.000092")
+    legs = {event.model: event.charge_usd for event in await apart(events_of, team, key, expected=4)}
+    assert legs["echo"] == asked_usd / 2
     assert Decimal(0) < legs["late"] < Decimal("0.000092")
 
 

@@ -34,8 +34,8 @@ WHOLE = chat("echo@fake", "[[delay 2000]]")
 
 @pytest.fixture(scope="module")
 def gateway(house: House) -> Process:
-    """A gateway that keeps idle connections to providers for a moment only."""
-    return house.start_gateway(FAREBOX_UPSTREAM_IDLE_EXPIRY_SECONDS="1")
+    """A gateway that keeps for a moment only what it keeps by design: idle connections, settlements."""
+    return house.start_gateway(FAREBOX_UPSTREAM_IDLE_EXPIRY_SECONDS="1", FAREBOX_RESEND_SECONDS="0.5")
 
 
 async def test_after_1000_cancelled_streams_60_of_60_requests_are_served(
