@@ -30,7 +30,7 @@ def set_deduplication(*, organization: Organization, seconds: int) -> None:
     """For how long a request's double is refused; 0: it is not. Raises WrongReuse."""
     if not 0 <= seconds <= MAX_DEDUPLICATION_SECONDS:
         raise WrongReuse(
-            f"Doubles can be refused for 1 to {MAX_DEDUPLICATION_SECONDS} seconds, or 0 for not at all.",
+            f"Duplicates can be refused for 1 to {MAX_DEDUPLICATION_SECONDS} seconds, or 0 for not at all.",
             field="deduplication_seconds",
         )
     ReusePolicy.objects.update_or_create(

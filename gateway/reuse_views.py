@@ -32,7 +32,7 @@ class ReuseForm(forms.Form):
     """Whether doubles are refused, and who tells how alike two questions are."""
 
     deduplication_seconds = forms.IntegerField(
-        label="Refuse doubles within, in seconds",
+        label="Refuse duplicates within, in seconds",
         required=False,
         min_value=0,
         max_value=MAX_DEDUPLICATION_SECONDS,
