@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 MILLISECONDS = 1000
 # Our clock may differ from Redis' by this much without being corrected (`gateway.clock`).
 CLOCKS_DIFFER_SECONDS = 1.0
-# What a settlement takes in memory beside its events: its checks, with the names of their counters.
-BESIDE_EVENTS_BYTES = 2_048
 
 _KNOWN = "SELECT id FROM billing_usageevent WHERE id = ANY(%s) AND occurred_at > now() - interval '2 days'"
 
-Kept = tuple[float, Settlement]
+# When it was confirmed, and the settlement as a line: one piece of memory, where its parts would be dozens.
+Kept = tuple[float, bytes]
+Timed = tuple[float, Settlement]
 
 
 class Resender:
@@ -64,11 +64,11 @@ class Resender:
         if not settlement.event:
             return
         self._server_id = self._server_id or self._redis.server_id
-        now = self._clock().timestamp()
-        self._kept.append((now, settlement))
-        self._bytes += _size_bytes(settlement)
+        now, line = self._clock().timestamp(), settlement.to_line()
+        self._kept.append((now, line))
+        self._bytes += len(line)
         while self._bytes > self._limit_bytes or self._kept[0][0] < now - self._kept_seconds:
-            self._bytes -= _size_bytes(self._kept.popleft()[1])
+            self._bytes -= len(self._kept.popleft()[1])
 
     async def run(self) -> None:
         """Look for another server at Redis' address, for ever."""
@@ -84,8 +84,9 @@ class Resender:
                 logger.warning("settlements not sent again yet", extra={"reason": str(exc)[:200]})
 
     async def _send_again(self) -> None:
-        kept: defaultdict[int, list[Kept]] = defaultdict(list)
-        for at, settlement in self._kept:
+        kept: defaultdict[int, list[Timed]] = defaultdict(list)
+        for at, line in self._kept:
+            settlement = Settlement.from_line(line)
             kept[settlement.shard].append((at, settlement))
         lacking = [each for shard, of_shard in kept.items() for each in await self._lacking(shard, of_shard)]
         for settlement in lacking:
@@ -94,7 +95,7 @@ class Resender:
         if lacking:
             logger.warning("settlements sent again", extra={"settlements": len(lacking)})
 
-    async def _lacking(self, shard: int, kept: Iterable[Kept]) -> Sequence[Settlement]:
+    async def _lacking(self, shard: int, kept: Iterable[Timed]) -> Sequence[Settlement]:
         """What this shard may lack.
 
         A memory that goes on has lost its last moments at most, the counters' with the events'; one that
@@ -113,7 +114,3 @@ class Resender:
         async with self._policies.pool.connection() as connection:
             found = await connection.execute(_KNOWN, [list(request_ids)])
             return {row[0] for row in await found.fetchall()}
-
-
-def _size_bytes(settlement: Settlement) -> int:
-    return settlement.size_bytes + BESIDE_EVENTS_BYTES

@@ -124,7 +124,7 @@ class GatewaySettings:
     embedding_timeout_seconds: float = _setting(10.0, "One embedding; then the request goes on without.")
     settle_retry_seconds: float = _setting(0.5, "Pause before an undelivered settlement is sent again.")
     resend_seconds: float = _setting(
-        10.0, "What was settled this recently is sent again to a Redis that has forgotten it."
+        5.0, "What was settled this recently is sent again to a Redis that has forgotten it."
     )
     resend_limit_bytes: int = _setting(32 * 1024 * 1024, "Most that a process keeps for that.")
     spool_dir: str = _setting("var/spool", "Where settlements wait on disk while Redis is away.")

@@ -62,11 +62,6 @@ class Settlement(Struct, frozen=True):
     """The events of a race's other legs, recorded in the same step."""
 
     @property
-    def size_bytes(self) -> int:
-        """What its events take."""
-        return len(self.event) + sum(map(len, self.legs))
-
-    @property
     def is_owed(self) -> bool:
         """Whether a provider may have been asked; what was only turned away costs nobody anything."""
         return self.checks is not None and self.event != b""
