@@ -4,6 +4,7 @@
 What the gateway is run with is in bench/stage.py; why is in docs/benchmarks.md.
 """
 
+import hashlib
 import json
 import resource
 import signal
@@ -56,13 +57,16 @@ def main() -> None:
 
 
 def _install(folder: Path) -> Path:
-    python = folder / "venv" / "bin" / "python"
-    if not python.exists():
+    """The others beside the gateway's own lock file; anew when either has changed."""
+    python, lock = folder / "venv" / "bin" / "python", ROOT / "requirements.lock"
+    installed = folder / "installed"
+    wanted = hashlib.sha256(lock.read_bytes() + " ".join(VERSIONS).encode()).hexdigest()
+    if not installed.exists() or installed.read_text() != wanted:
         uv = [sys.executable, "-m", "uv", "--quiet"]
-        subprocess.run([*uv, "venv", "--python", sys.executable, str(folder / "venv")], check=True)
-        lock = ["-r", str(ROOT / "requirements.lock")]
-        subprocess.run([*uv, "pip", "install", "--python", str(python), *lock], check=True)
+        subprocess.run([*uv, "venv", "--clear", "--python", sys.executable, str(folder / "venv")], check=True)
+        subprocess.run([*uv, "pip", "install", "--python", str(python), "-r", str(lock)], check=True)
         subprocess.run([*uv, "pip", "install", "--python", str(python), *VERSIONS], check=True)
+        installed.write_text(wanted)
     return python
 
 
