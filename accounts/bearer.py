@@ -12,19 +12,21 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Th
 from rest_framework.request import Request
 
 from accounts.guesses import note_right, note_unknown, seconds_blocked
-from accounts.keys import MalformedKey, check_format, hmac_of
+from accounts.keys import (
+    EXPIRED,
+    FIRST_KEY_HEADER,
+    MISSING,
+    PLAIN_KEY_HEADERS,
+    REVOKED,
+    UNKNOWN,
+    MalformedKey,
+    check_format,
+    hmac_of,
+)
 from accounts.networks import caller_address, may_come_from
 from accounts.tenancy import KeyBearer, bearer_of
 
-# Which header wins when a request carries several keys: as for completions.
-FIRST_KEY_HEADER = "x-bf-vk"
-PLAIN_KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
-
-MISSING = "Invalid API key. No key was sent: use the header 'Authorization: Bearer fbx_…'."
-UNKNOWN = "Invalid API key. There is no such key here."
-REVOKED = "Invalid API key. This key has been revoked; create another one."
 ELSEWHERE = "This key may not be used from this address."
-EXPIRED = "Invalid API key. This key has expired; create another one."
 
 
 class BearerAuthentication(BaseAuthentication):

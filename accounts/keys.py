@@ -19,6 +19,15 @@ ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 # What a scanner for leaked keys looks for; the checksum then tells keys from look-alikes.
 SECRET_PATTERN = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{RANDOM_CHARACTERS + CHECKSUM_CHARACTERS}}}")
 
+# Where a request carries its key: the first of these wins, the bearer's header in between.
+FIRST_KEY_HEADER = "x-bf-vk"
+PLAIN_KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
+# Why a key is refused, word for word the same for completions and for management calls.
+MISSING = "Invalid API key. No key was sent: use the header 'Authorization: Bearer fbx_…'."
+UNKNOWN = "Invalid API key. There is no such key here."
+REVOKED = "Invalid API key. This key has been revoked; create another one."
+EXPIRED = "Invalid API key. This key has expired; create another one."
+
 
 class MalformedKey(ValueError):
     """This text cannot be a key of ours; the message says what is wrong and never repeats it."""

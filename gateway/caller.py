@@ -7,6 +7,7 @@ without any look-up. What the key may do is its `gateway.policy.Policy`.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from accounts import keys
 from accounts.keys import MalformedKey, check_format, hmac_of
 from accounts.networks import Network, caller_address, may_come_from
 from gateway.clock import own_now
@@ -15,7 +16,8 @@ from gateway.policy import Policy
 from gateway.policy_store import PolicyStore
 
 # Which header wins when a request carries several keys: contract, decision 3.
-PLAIN_KEY_HEADERS = (b"x-api-key", b"api-key", b"x-goog-api-key")
+FIRST_KEY_HEADER = keys.FIRST_KEY_HEADER.encode()
+PLAIN_KEY_HEADERS = tuple(name.encode() for name in keys.PLAIN_KEY_HEADERS)
 FORWARDED_HEADER = b"x-forwarded-for"
 
 Headers = Mapping[bytes, bytes]
@@ -69,7 +71,7 @@ class Callers:
 
 def presented_key(headers: Headers) -> str:
     """The key a request carries. Raises InvalidApiKey when there is none or it is not text."""
-    value = headers.get(b"x-bf-vk") or _bearer(headers)
+    value = headers.get(FIRST_KEY_HEADER) or _bearer(headers)
     for name in PLAIN_KEY_HEADERS:
         value = value or headers.get(name, b"").strip()
     if not value:

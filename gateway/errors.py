@@ -8,6 +8,8 @@ becomes which error is decided by the provider. What is refused for want of mone
 import math
 from typing import Any
 
+from accounts import keys
+
 # Official SDKs wait this long at most before they try again by themselves.
 LONGEST_HONOURED_RETRY_SECONDS = 120.0
 UNTOLD_RETRY_SECONDS = 5
@@ -157,7 +159,7 @@ class InvalidApiKey(GatewayError):
 
     @classmethod
     def missing(cls) -> "InvalidApiKey":
-        return cls("Invalid API key. No key was sent: use the header 'Authorization: Bearer fbx_…'.")
+        return cls(keys.MISSING)
 
     @classmethod
     def malformed(cls, problem: str) -> "InvalidApiKey":
@@ -165,15 +167,15 @@ class InvalidApiKey(GatewayError):
 
     @classmethod
     def unknown(cls) -> "InvalidApiKey":
-        return cls("Invalid API key. There is no such key here.")
+        return cls(keys.UNKNOWN)
 
     @classmethod
     def revoked(cls) -> "InvalidApiKey":
-        return cls("Invalid API key. This key has been revoked; create another one.")
+        return cls(keys.REVOKED)
 
     @classmethod
     def expired(cls) -> "InvalidApiKey":
-        return cls("Invalid API key. This key has expired; create another one.")
+        return cls(keys.EXPIRED)
 
 
 class PermissionDenied(GatewayError):
