@@ -14,6 +14,7 @@ from gateway.policy import BudgetRule, Policy
 from gateway.routing.target import Target
 from tests.gateway.limits_bench import Bench, bench, budget, event, policy, settings
 from tests.gateway.shelf import connection, offer, price
+from tests.redis_calls import watched_redis
 
 HOUR = 3_600
 
@@ -309,12 +310,13 @@ async def test_however_many_budgets_bind_a_request_it_is_one_call() -> None:
         who = policy(key={"budgets": (budget(10**9, "month"),)}, labels=labels)
         asked = {"tags": ["a", "b"], "end_user": "ann", "targets": [target("openai", "gpt-5")]}
         await limits.admit(who, nano=1, **asked)
-        await limits.redis.call("CONFIG", "RESETSTAT")
+        about = (await limits.redis.call("CLIENT", "INFO")).decode()
 
-        hold = await limits.admit(who, nano=1, **asked)
+        with watched_redis() as watch:
+            hold = await limits.admit(who, nano=1, **asked)
+            calls = [call.command for call in watch.read() if f" addr={call.address} " in about]
 
-        statistics = (await limits.redis.call("INFO", "commandstats")).decode()
-        assert "cmdstat_evalsha:calls=1," in statistics
+        assert [call.split()[0] for call in calls] == ["EVALSHA"]
         assert len(hold.counters) == 6
 
 
