@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import Sequence
 from random import Random
 
-import httpx
-
 from gateway.deadlines import Deadlines
 from gateway.errors import AllProvidersFailed, GatewayError, UpstreamError, UpstreamRefused, UpstreamTimeout
 from gateway.health import Health, key_of
@@ -21,7 +19,7 @@ from gateway.retries import RetryRules
 from gateway.routing.target import Target
 from gateway.settings import GatewaySettings
 from gateway.trace import ABANDONED, Trace
-from gateway.upstream import Outbound, UpstreamStream, read_answer, read_failure
+from gateway.upstream import Answer, Outbound, UpstreamStream, read_answer, read_failure
 from gateway.wire.raw import RawExchange
 from gateway.wire.shapes import Attempt, ChatAnswer
 
@@ -201,7 +199,7 @@ class Attempts:
             limit_bytes = self._settings.upstream_event_limit_bytes
             trace.raw = RawExchange(call.body, secret=target.credential, limit_bytes=limit_bytes)
         response = await self._outbound.send(call, target=target)
-        if not 200 <= response.status_code < 300:
+        if not 200 <= response.status < 300:
             raise await read_failure(response, provider, name=target.provider)
         if request.is_stream:
             return await self._stream(response, provider, target, trace.raw, leg)
@@ -212,7 +210,7 @@ class Attempts:
 
     async def _stream(
         self,
-        response: httpx.Response,
+        response: Answer,
         provider: Provider,
         target: Target,
         raw: RawExchange | None,

@@ -121,7 +121,7 @@ class Embedder:
         url = f"{target.base_url.rstrip('/')}/embeddings"
         call = UpstreamCall(url, tuple(headers), embedding_request(target.upstream_name, text))
         response = await self.outbound.send(call, target=target)
-        if not 200 <= response.status_code < 300:
+        if not 200 <= response.status < 300:
             raise await read_failure(response, provider_for(target.kind), name=target.provider)
         body = await read_body(response, limit_bytes=ANSWER_LIMIT_BYTES, provider=target.provider)
         embedding = read_embedding(body)

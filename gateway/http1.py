@@ -4,7 +4,9 @@ Pure: bytes in, bytes and state out. The sockets, their deadlines and their pool
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import httptools
@@ -17,9 +19,14 @@ _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 # Written here and never taken from the caller: another Host would lead a checked connection to another site,
 # and a second framing header would let the body pass for a request of its own.
 _OWN_HEADERS: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
-_REQUEST_HEAD: Final = re.compile(
-    rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)+\r\n"
-)
+_ACCEPT_ENCODING: Final = b"accept-encoding"
+_START: Final = re.compile(rb"[A-Z]+ [!-~]+ HTTP/1\.1")
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# All that the value of a header may hold.
+_VALUE_BYTES: Final = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+_LINE_END: Final = b"\r\n"
+_REMEMBERED_NAMES: Final = 1_024
+_NOT_ALLOWED: Final = "the request's head holds characters that are not allowed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +44,49 @@ class AnswerLimits:
 
 def encode_request(request: httpx.Request, body: bytes) -> bytes:
     """Head and body as they go onto the wire. Raises httpx.LocalProtocolError if a header would split it."""
-    url = request.url
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode(), url.raw_path), b"Host: " + url.netloc]
-    lines += [b"%b: %b" % header for header in request.headers.raw if header[0].lower() not in _OWN_HEADERS]
-    if "accept-encoding" not in request.headers:
+    start = start_of(request.method, request.url)
+    has_length = bool(body) or request.method in _METHODS_WITH_BODY
+    return encode(start, request.headers.raw, body, has_length=has_length)
+
+
+def start_of(method: str, url: httpx.URL) -> bytes:
+    """The first two lines of a request's head. Raises httpx.LocalProtocolError for what is no method."""
+    line = b"%b %b HTTP/1.1" % (method.encode(), url.raw_path)
+    if not _START.fullmatch(line):
+        raise httpx.LocalProtocolError(_NOT_ALLOWED)
+    return line + b"\r\nHost: " + url.netloc
+
+
+def encode(
+    start: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes, *, has_length: bool = True
+) -> bytes:
+    """A request behind its first lines. Raises httpx.LocalProtocolError if a header would split it."""
+    lines = [start]
+    is_coding_named = False
+    for name, value in headers:
+        field, names_coding = _field_of(name)
+        if field:
+            lines.append(field + value)
+            is_coding_named = is_coding_named or names_coding
+    if not is_coding_named:
         lines.append(b"Accept-Encoding: identity")
-    if body or request.method in _METHODS_WITH_BODY:
+    if has_length:
         lines.append(b"Content-Length: %d" % len(body))
-    head = b"\r\n".join(lines) + b"\r\n\r\n"
-    if head.count(b"\n") != len(lines) + 1 or not _REQUEST_HEAD.fullmatch(head):
-        raise httpx.LocalProtocolError("the request's head holds characters that are not allowed")
+    lines += (b"", b"")
+    head = _LINE_END.join(lines)
+    # What is left without the bytes that are allowed are the ends of our lines, unless a value has some too.
+    if head.translate(None, _VALUE_BYTES) != _LINE_END * len(lines):
+        raise httpx.LocalProtocolError(_NOT_ALLOWED)
     return head + body
+
+
+@lru_cache(maxsize=_REMEMBERED_NAMES)
+def _field_of(name: bytes) -> tuple[bytes, bool]:
+    """How a header begins (nothing for one that is written here), and whether it names codings."""
+    if not _NAME.fullmatch(name):
+        raise httpx.LocalProtocolError(_NOT_ALLOWED)
+    lower = name.lower()
+    return b"" if lower in _OWN_HEADERS else name + b": ", lower == _ACCEPT_ENCODING
 
 
 class AnswerParser:

@@ -1,4 +1,4 @@
-"""Upstream calls through a proxy, or by HTTP/2: a kept library's pool under httpx's interface.
+"""Upstream calls through a proxy, or by HTTP/2: a kept library's pool with the face of gateway.transport.
 
 For operators who set FAREBOX_UPSTREAM_PROXY_URL or FAREBOX_UPSTREAM_HTTP2; everyone else is served by
 gateway.transport alone, which costs a fraction. The library is httpcore2 because its pool, unlike
@@ -8,16 +8,17 @@ proxy nobody could check the address that is connected to.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, cast
+from typing import Final
 
 import httpcore2
 import httpx
 
 from gateway.egress import EgressPolicy
+from gateway.transport import PooledTransport
+from gateway.upstream_connection import TimeoutSeconds, UpstreamAnswer
 
-_GUARDED: Final = EgressPolicy()
 # The library's errors by the names that httpx gives them; the first that fits is taken.
 _ERRORS: Final[tuple[tuple[type[Exception], type[httpx.TransportError]], ...]] = (
     (httpcore2.ConnectTimeout, httpx.ConnectTimeout),
@@ -34,7 +35,7 @@ _ERRORS: Final[tuple[tuple[type[Exception], type[httpx.TransportError]], ...]] =
 )
 
 
-class OuterTransport(httpx.AsyncBaseTransport):
+class OuterTransport:
     """Takes what may go through the proxy or by HTTP/2; what is guarded goes to `guarded`.
 
     Raises httpx's transport errors. `proxy_url` "" means none.
@@ -42,7 +43,7 @@ class OuterTransport(httpx.AsyncBaseTransport):
 
     def __init__(
         self,
-        guarded: httpx.AsyncBaseTransport,
+        guarded: PooledTransport,
         *,
         proxy_url: str,
         is_http2: bool,
@@ -59,33 +60,50 @@ class OuterTransport(httpx.AsyncBaseTransport):
             http2=is_http2,
         )
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        policy = cast(EgressPolicy, request.extensions.get("egress", _GUARDED))
+    async def post(
+        self,
+        url: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        *,
+        policy: EgressPolicy,
+        timeout: TimeoutSeconds,
+    ) -> "UpstreamAnswer | OuterAnswer":
+        """As `PooledTransport.post`."""
         if policy.is_guarded:
-            return await self._guarded.handle_async_request(request)
-        with _translated(request):
-            answer = await self._pool.handle_async_request(_outgoing(request))
-        return httpx.Response(
-            answer.status,
-            headers=answer.headers,
-            stream=_Answer(answer, request),
-            request=request,
+            return await self._guarded.post(url, headers, body, policy=policy, timeout=timeout)
+        place = httpx.URL(url)
+        length = (b"content-length", b"%d" % len(body))
+        request = httpcore2.Request(
+            method="POST",
+            url=httpcore2.URL(
+                scheme=place.raw_scheme, host=place.raw_host, port=place.port, target=place.raw_path
+            ),
+            headers=[(b"host", place.netloc), *headers, length],
+            content=body,
+            extensions={"timeout": dict(timeout)},
         )
+        with _translated():
+            return OuterAnswer(await self._pool.handle_async_request(request))
 
     async def aclose(self) -> None:
         await self._pool.aclose()
         await self._guarded.aclose()
 
 
-class _Answer(httpx.AsyncByteStream):
-    """The answer's body. Its connection goes back to the pool when it is read to its end or closed."""
+class OuterAnswer:
+    """An answer's head, and its body as a stream.
 
-    def __init__(self, answer: httpcore2.Response, request: httpx.Request) -> None:
+    Its connection goes back to the pool when it is read to its end or closed.
+    """
+
+    def __init__(self, answer: httpcore2.Response) -> None:
+        self.status = answer.status
+        self.headers = answer.headers
         self._answer = answer
-        self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _translated(self._request):
+        with _translated():
             async for part in self._answer.aiter_stream():
                 yield part
 
@@ -101,24 +119,13 @@ def _proxy(url: str) -> httpcore2.Proxy:
     return httpcore2.Proxy(str(address.copy_with(username=None, password=None)), auth=login)
 
 
-def _outgoing(request: httpx.Request) -> httpcore2.Request:
-    url = request.url
-    return httpcore2.Request(
-        method=request.method,
-        url=httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        headers=request.headers.raw,
-        content=cast(httpx.AsyncByteStream, request.stream),
-        extensions={"timeout": dict(request.extensions.get("timeout", {}))},
-    )
-
-
 @contextmanager
-def _translated(request: httpx.Request) -> Iterator[None]:
+def _translated() -> Iterator[None]:
     try:
         yield
     except Exception as exc:
         for theirs, ours in _ERRORS:
             if isinstance(exc, theirs):
                 # Its text may name an address, which is not the customer's to know.
-                raise ours(f"the upstream failed ({type(exc).__name__})", request=request) from exc
+                raise ours(f"the upstream failed ({type(exc).__name__})") from exc
         raise

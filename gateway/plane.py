@@ -12,8 +12,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from accounts.vault import Vault
 from billing.price_book import load_price_book
 from gateway.admission import Admission
@@ -52,7 +50,7 @@ from gateway.settings import GatewaySettings
 from gateway.settlement import Settler, void
 from gateway.spool import Spool
 from gateway.transport import PooledTransport, TransportLimits
-from gateway.upstream import Outbound
+from gateway.upstream import Outbound, Transport
 from gateway.vectors import Vectors
 from gateway.wire.chat import ParseLimits
 
@@ -263,7 +261,7 @@ def _scoring(settings: GatewaySettings) -> Scoring:
     )
 
 
-def _transport(settings: GatewaySettings) -> httpx.AsyncBaseTransport:
+def _transport(settings: GatewaySettings) -> Transport:
     pooled = PooledTransport(_transport_limits(settings))
     if not settings.upstream_proxy_url and not settings.upstream_http2:
         return pooled
@@ -276,7 +274,7 @@ def _transport(settings: GatewaySettings) -> httpx.AsyncBaseTransport:
     )
 
 
-def _outbound(transport: httpx.AsyncBaseTransport, settings: GatewaySettings, pressure: Pressure) -> Outbound:
+def _outbound(transport: Transport, settings: GatewaySettings, pressure: Pressure) -> Outbound:
     networks = frozenset(ip_network(network) for network in settings.allowed_upstream_networks)
     return Outbound(
         transport=transport,

@@ -7,20 +7,22 @@ gateway.upstream; proxies and HTTP/2 are for gateway.outer_transport. Redirects 
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Protocol, cast
 
 import httpx
 
 from gateway.egress import EgressPolicy, resolve_allowed
-from gateway.http1 import AnswerLimits, encode_request
-from gateway.upstream_connection import TimeoutSeconds, UpstreamConnection
+from gateway.http1 import AnswerLimits, encode, encode_request, start_of
+from gateway.upstream_connection import TimeoutSeconds, UpstreamAnswer, UpstreamConnection
 
 OriginKey = tuple[str, bytes, int, EgressPolicy | None]
 
 DEFAULT_TIMEOUT_SECONDS: Final[TimeoutSeconds] = {"connect": 5.0, "read": 600.0, "write": 30.0, "pool": 2.0}
 MAX_ADDRESSES_TRIED: Final = 4
+REMEMBERED_ADDRESSES: Final = 4_096
 
 _GUARDED: Final = EgressPolicy()
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -54,6 +56,22 @@ class PoolOccupancy:
     waiting: int
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a request goes: scheme, host and port of its origin, and the first lines of its head."""
+
+    origin: tuple[str, bytes, int]
+    start: bytes
+
+    @classmethod
+    def of(cls, url: httpx.URL, *, method: str) -> "Address":
+        """Raises httpx.UnsupportedProtocol, or httpx.LocalProtocolError for what is no method."""
+        if url.scheme not in _DEFAULT_PORTS:
+            raise httpx.UnsupportedProtocol(f"cannot speak {url.scheme!r}")
+        port = url.port or _DEFAULT_PORTS[url.scheme]
+        return cls((url.scheme, url.raw_host, port), start_of(method, url))
+
+
 class PooledTransport(httpx.AsyncBaseTransport):
     """Sends each request over a kept-alive connection to its origin or, if none is idle, over another one.
 
@@ -81,17 +99,45 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         message = encode_request(request, await _body_of(request))
+        address = Address.of(request.url, method=request.method)
+        policy = cast(EgressPolicy, request.extensions.get("egress", _GUARDED))
         timeout = request.extensions.get("timeout") or DEFAULT_TIMEOUT_SECONDS
-        origin = self._origin_of(request)
+        is_bodyless = request.method == "HEAD"
+        answer = await self._exchange(address, message, policy, timeout, is_bodyless=is_bodyless)
+        return httpx.Response(answer.status, headers=answer.headers, stream=answer, request=request)
+
+    async def post(
+        self,
+        url: str,
+        headers: Iterable[tuple[bytes, bytes]],
+        body: bytes,
+        *,
+        policy: EgressPolicy,
+        timeout: TimeoutSeconds,
+    ) -> UpstreamAnswer:
+        """`handle_async_request` without httpx's objects, which cost as much as the call itself."""
+        address = _post_address(url)
+        return await self._exchange(address, encode(address.start, headers, body), policy, timeout)
+
+    async def _exchange(
+        self,
+        address: Address,
+        message: bytes,
+        policy: EgressPolicy,
+        timeout: TimeoutSeconds,
+        *,
+        is_bodyless: bool = False,
+    ) -> UpstreamAnswer:
+        origin = self._origin_of(address, policy)
         try:
             connection = await origin.acquire(timeout.get("pool"))
         except TimeoutError as exc:
-            raise httpx.PoolTimeout("no connection became free in time", request=request) from exc
+            raise httpx.PoolTimeout("no connection became free in time") from exc
         while True:  # At most twice: a connection that is replaced is replaced by a fresh one.
             is_fresh = connection.is_fresh
             if is_fresh:
-                await self._open(connection, request, timeout.get("connect"))
-            answer = connection.send(message, request, timeout)
+                await self._open(connection, address, policy, timeout.get("connect"))
+            answer = connection.send(message, timeout, is_bodyless=is_bodyless)
             try:
                 await answer.head()
             except BaseException as exc:
@@ -100,7 +146,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
                     raise
                 connection = origin.replace(connection)
             else:
-                return httpx.Response(answer.status, headers=answer.headers, stream=answer, request=request)
+                return answer
 
     async def aclose(self) -> None:
         self._is_closed = True
@@ -115,12 +161,9 @@ class PooledTransport(httpx.AsyncBaseTransport):
             waiting=sum(len(origin.waiters) for origin in origins),
         )
 
-    def _origin_of(self, request: httpx.Request) -> "_Origin":
-        url, policy = request.url, _policy_of(request)
-        if url.scheme not in _DEFAULT_PORTS:
-            raise httpx.UnsupportedProtocol(f"cannot speak {url.scheme!r}", request=request)
+    def _origin_of(self, address: Address, policy: EgressPolicy) -> "_Origin":
         # A connection checked under one policy, or not at all, never serves a request under another.
-        key = (url.scheme, url.raw_host, _port_of(url), policy if policy.is_guarded else None)
+        key = (*address.origin, policy if policy.is_guarded else None)
         origin = self._origins.get(key)
         if origin is None:
             origin = _Origin(self._limits, on_empty=lambda: self._origins.pop(key, None))
@@ -128,39 +171,43 @@ class PooledTransport(httpx.AsyncBaseTransport):
         return origin
 
     async def _open(
-        self, connection: UpstreamConnection, request: httpx.Request, connect_seconds: float | None
+        self,
+        connection: UpstreamConnection,
+        address: Address,
+        policy: EgressPolicy,
+        connect_seconds: float | None,
     ) -> None:
         try:
             async with asyncio.timeout(connect_seconds) as clock:
-                await self._connect(connection, request, end=clock.when())
+                await self._connect(connection, address, policy, end=clock.when())
         except TimeoutError as exc:
             connection.close()
-            raise httpx.ConnectTimeout("connecting took too long", request=request) from exc
+            raise httpx.ConnectTimeout("connecting took too long") from exc
         except OSError as exc:  # Its text may name the address, which is not the customer's to know.
             connection.close()
-            raise httpx.ConnectError(f"cannot connect ({type(exc).__name__})", request=request) from exc
+            raise httpx.ConnectError(f"cannot connect ({type(exc).__name__})") from exc
         except BaseException:
             connection.close()
             raise
 
     async def _connect(
-        self, connection: UpstreamConnection, request: httpx.Request, *, end: float | None
+        self, connection: UpstreamConnection, address: Address, policy: EgressPolicy, *, end: float | None
     ) -> None:
         """Try each address in turn, with an equal share of the time left: some swallow packets."""
         if self._is_closed:
             raise ConnectionAbortedError("the transport is closed")
-        host, port = request.url.raw_host.decode("ascii"), _port_of(request.url)
-        is_encrypted = request.url.scheme == "https"
-        found = await self._resolve(host, port, policy=_policy_of(request), is_encrypted=is_encrypted)
-        addresses = found[:MAX_ADDRESSES_TRIED]
+        scheme, raw_host, port = address.origin
+        host, is_encrypted = raw_host.decode("ascii"), scheme == "https"
+        found = await self._resolve(host, port, policy=policy, is_encrypted=is_encrypted)
+        numeric = found[:MAX_ADDRESSES_TRIED]
         loop = asyncio.get_running_loop()
-        for index, address in enumerate(addresses):
-            left, now = len(addresses) - index, loop.time()
+        for index, ip_address in enumerate(numeric):
+            left, now = len(numeric) - index, loop.time()
             try:
                 async with asyncio.timeout_at(None if end is None else now + (end - now) / left):
                     await loop.create_connection(
                         lambda: connection,
-                        address,
+                        ip_address,
                         port,
                         ssl=self._ssl_context if is_encrypted else None,
                         server_hostname=host.removesuffix(".") if is_encrypted else None,
@@ -265,18 +312,16 @@ class _Origin:
         return None
 
 
+@lru_cache(maxsize=REMEMBERED_ADDRESSES)
+def _post_address(url: str) -> Address:
+    """Parsing costs as much as sending, and there are only as many addresses as connections."""
+    return Address.of(httpx.URL(url), method="POST")
+
+
 async def _body_of(request: httpx.Request) -> bytes:
     if type(request.stream) is httpx.ByteStream:
         return b"".join(request.stream)
     return await request.aread()
-
-
-def _policy_of(request: httpx.Request) -> EgressPolicy:
-    return cast(EgressPolicy, request.extensions.get("egress", _GUARDED))
-
-
-def _port_of(url: httpx.URL) -> int:
-    return url.port or _DEFAULT_PORTS[url.scheme]
 
 
 def _default_ssl_context() -> ssl.SSLContext:

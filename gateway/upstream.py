@@ -1,22 +1,22 @@
 """Upstream: one attempt at one provider, and what its answer becomes.
 
-Goes through httpx's transport interface (`handle_async_request` on a pooled transport), never
-through a client: that costs a tenth. Which target is tried next is decided in
-`gateway.attempts`; what bytes mean is decided in `gateway.providers`.
+Calls the pooled transport itself, never an HTTP client: that would cost a tenth of a request. Which
+target is tried next is decided in `gateway.attempts`; what bytes mean in `gateway.providers`.
 """
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import httpx
 
 from gateway.egress import EgressPolicy, EgressRefused
 from gateway.errors import GatewayError, InvalidProviderResponse, ProviderError, UpstreamTimeout
+from gateway.outer_transport import OuterAnswer, OuterTransport
 from gateway.pressure import Pressure
 from gateway.providers.base import Provider, UpstreamCall
 from gateway.routing.target import Target
 from gateway.sse import Event, EventParser
+from gateway.transport import PooledTransport
 from gateway.upstream_connection import UpstreamAnswer
 from gateway.wire.raw import RawExchange
 from gateway.wire.shapes import ChatAnswer, ChatChunk, Done
@@ -25,9 +25,12 @@ from gateway.wire.text_run import EVENT_END, TextRun, run_of
 FAILURE_BODY_LIMIT_BYTES = 65_536
 # The first event of a stream says who speaks, the second has some text.
 EVENTS_TO_LEARN_FROM = 2
-REMEMBERED_URLS = 4_096
 # What a provider may say before its first choice, such as what its filters found.
 SILENT_CHUNKS_LIMIT = 64
+
+# What both transports answer with: `status`, `headers`, and the body as it arrives, one item a read.
+Answer = UpstreamAnswer | OuterAnswer
+Transport = PooledTransport | OuterTransport
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +40,22 @@ class Outbound:
     `timeouts` are httpx's four phases in seconds; `read` is the time between two reads.
     """
 
-    transport: httpx.AsyncBaseTransport
+    transport: Transport
     timeouts: Mapping[str, float]
     pressure: Pressure
     guarded: EgressPolicy
     unguarded: EgressPolicy
 
-    async def send(self, call: UpstreamCall, *, target: Target) -> httpx.Response:
-        """Send one request and give the response's head. Raises ProviderError or UpstreamTimeout."""
-        url = _parsed_url(call.url)
+    async def send(self, call: UpstreamCall, *, target: Target) -> Answer:
+        """Send one request and give the answer's head. Raises ProviderError or UpstreamTimeout."""
         headers = [(name.encode(), value.encode()) for name, value in call.headers]
-        headers += [(b"host", url.netloc), (b"content-length", b"%d" % len(call.body))]
-        # With `stream` instead of `content` no header is looked up or added, which costs as much as sending.
-        request = httpx.Request(
-            "POST",
-            url,
-            headers=headers,
-            stream=httpx.ByteStream(call.body),
-            extensions={
-                "timeout": self.timeouts,
-                "egress": self.guarded if target.is_guarded else self.unguarded,
-            },
-        )
+        policy = self.guarded if target.is_guarded else self.unguarded
         try:
-            return await self.transport.handle_async_request(request)
+            return await self.transport.post(
+                call.url, headers, call.body, policy=policy, timeout=self.timeouts
+            )
         except (httpx.TransportError, EgressRefused) as exc:
             raise translate(exc, provider=target.provider) from exc
-
-
-# Parsing costs as much as sending, and there are only as many addresses as connections.
-_parsed_url = lru_cache(maxsize=REMEMBERED_URLS)(httpx.URL)
 
 
 def translate(failure: Exception, *, provider: str) -> GatewayError:
@@ -80,11 +69,11 @@ def translate(failure: Exception, *, provider: str) -> GatewayError:
     return ProviderError(f"The connection to {provider} broke off.")
 
 
-async def read_body(response: httpx.Response, *, limit_bytes: int, provider: str) -> bytes:
+async def read_body(response: Answer, *, limit_bytes: int, provider: str) -> bytes:
     """The whole body, and the connection given back. Raises InvalidProviderResponse beyond the limit."""
     pieces, size = [], 0
     try:
-        async for piece in _stream_of(response):
+        async for piece in response:
             size += len(piece)
             if size > limit_bytes:
                 raise InvalidProviderResponse(f"The answer of {provider} is larger than {limit_bytes} bytes.")
@@ -92,12 +81,12 @@ async def read_body(response: httpx.Response, *, limit_bytes: int, provider: str
     except httpx.TransportError as exc:
         raise translate(exc, provider=provider) from exc
     finally:
-        await _stream_of(response).aclose()
+        await response.aclose()
     return b"".join(pieces)
 
 
 async def read_answer(
-    response: httpx.Response,
+    response: Answer,
     provider: Provider,
     *,
     limit_bytes: int,
@@ -108,14 +97,15 @@ async def read_answer(
     body = await read_body(response, limit_bytes=limit_bytes, provider=name)
     if raw is not None:
         raw.note_answer(body)
-    return provider.read_answer(response.status_code, body)
+    return provider.read_answer(response.status, body)
 
 
-async def read_failure(response: httpx.Response, provider: Provider, *, name: str) -> GatewayError:
+async def read_failure(response: Answer, provider: Provider, *, name: str) -> GatewayError:
     """The error that a non-2xx response stands for."""
     body = await read_body(response, limit_bytes=FAILURE_BODY_LIMIT_BYTES, provider=name)
-    headers = {key.lower(): value for key, value in response.headers.items()}
-    return provider.read_failure(response.status_code, headers, body)
+    # As httpx joins what is sent more than once.
+    headers = dict(httpx.Headers(response.headers).items())
+    return provider.read_failure(response.status, headers, body)
 
 
 class UpstreamStream:
@@ -123,7 +113,7 @@ class UpstreamStream:
 
     def __init__(
         self,
-        response: httpx.Response,
+        response: Answer,
         provider: Provider,
         *,
         name: str,
@@ -134,7 +124,7 @@ class UpstreamStream:
         self._provider = provider
         self._name = name
         self._parser = EventParser(limit_bytes=event_limit_bytes)
-        self._stream = _stream_of(response)
+        self._stream = response
         self._pressure = pressure
         self._raw = raw
         self._reads = aiter(self._stream)
@@ -244,10 +234,3 @@ class UpstreamStream:
                 self._waiting.append(chunk)
                 if chunk.plain is not None and self._raw is None:
                     self._run = run_of(event.data, chunk)
-
-
-def _stream_of(response: httpx.Response) -> httpx.AsyncByteStream:
-    """The body as it arrives, one item a read, without what a client would do to it."""
-    stream = response.stream
-    assert isinstance(stream, httpx.AsyncByteStream), "the transport is asynchronous"
-    return stream

@@ -49,9 +49,9 @@ class UpstreamConnection(asyncio.Protocol):
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    def send(self, message: bytes, request: httpx.Request, timeout: TimeoutSeconds) -> "UpstreamAnswer":
-        answer = self._answer = UpstreamAnswer(self, request, timeout)
-        self._parser.begin(is_bodyless=request.method == "HEAD")
+    def send(self, message: bytes, timeout: TimeoutSeconds, *, is_bodyless: bool) -> "UpstreamAnswer":
+        answer = self._answer = UpstreamAnswer(self, timeout)
+        self._parser.begin(is_bodyless=is_bodyless)
         if self._transport is None or self._transport.is_closing():
             self.connection_lost(None)
         else:
@@ -168,15 +168,12 @@ class UpstreamConnection(asyncio.Protocol):
 class UpstreamAnswer(httpx.AsyncByteStream):
     """The answer to one request, which the caller reads as a stream."""
 
-    def __init__(
-        self, connection: UpstreamConnection, request: httpx.Request, timeout: TimeoutSeconds
-    ) -> None:
+    def __init__(self, connection: UpstreamConnection, timeout: TimeoutSeconds) -> None:
         self.timeout = timeout
         self.status = 0
         self.headers: Headers = []
         self.has_bytes = False
         self.unread_bytes = 0
-        self._request = request
         # None when the answer has arrived, or is given up.
         self._connection: UpstreamConnection | None = connection
         self._chunks: deque[bytes] = deque()
@@ -242,7 +239,6 @@ class UpstreamAnswer(httpx.AsyncByteStream):
         self._wake()
 
     def fail(self, error: httpx.TransportError) -> None:
-        error.request = self._request
         self._error = self._error or error
         self._wake()
 

@@ -41,8 +41,20 @@ async def body_of(response: httpx.Response) -> bytes:
         await response.aclose()
 
 
-async def call(transport: PooledTransport, url: str, **options: object) -> bytes:
-    return await body_of(await transport.handle_async_request(post(url, **options)))
+async def call(
+    transport: PooledTransport,
+    url: str,
+    *,
+    content: bytes = b"{}",
+    egress: EgressPolicy = UNGUARDED,
+    **timeout: float,
+) -> bytes:
+    """Through the door that the gateway takes; the others go through httpx's interface."""
+    answer = await transport.post(url, [], content, policy=egress, timeout={**PATIENT, **timeout})
+    try:
+        return b"".join([chunk async for chunk in answer])
+    finally:
+        await answer.aclose()
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -23,11 +23,6 @@ OPERATORS = EgressPolicy(is_guarded=False)
 PATIENCE = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}
 
 
-def post(url: str, *, policy: EgressPolicy = OPERATORS, **timeout: float) -> httpx.Request:
-    extensions = {"egress": policy, "timeout": PATIENCE | timeout}
-    return httpx.Request("POST", url, content=b"{}", extensions=extensions)
-
-
 @asynccontextmanager
 async def outer(
     *, proxy_url: str = "", is_http2: bool = False, tls: ssl.SSLContext | None = None
@@ -46,10 +41,15 @@ async def outer(
         await transport.aclose()
 
 
-async def read(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> bytes:
-    response = await transport.handle_async_request(request)
-    assert response.status_code == 200
-    return await response.aread()
+async def read(
+    transport: OuterTransport, url: str, *, policy: EgressPolicy = OPERATORS, **timeout: float
+) -> bytes:
+    answer = await transport.post(url, [], b"{}", policy=policy, timeout=PATIENCE | timeout)
+    assert answer.status == 200
+    try:
+        return b"".join([part async for part in answer])
+    finally:
+        await answer.aclose()
 
 
 async def always_ok(conversation: Conversation) -> None:
@@ -59,7 +59,7 @@ async def always_ok(conversation: Conversation) -> None:
 
 async def test_the_operators_calls_go_to_the_proxy() -> None:
     async with scripted_upstream(always_ok) as proxy, outer(proxy_url=proxy.url) as transport:
-        body = await read(transport, post("http://api.provider.example/v1/chat/completions"))
+        body = await read(transport, "http://api.provider.example/v1/chat/completions")
 
         assert body == b"ok"
         assert proxy.requests[0].startswith(b"POST http://api.provider.example/v1/chat/completions HTTP/1.1")
@@ -72,10 +72,10 @@ async def test_the_proxy_gets_the_name_and_the_password_of_its_url() -> None:
 
     async with scripted_upstream(always_ok) as proxy, scripted_upstream(always_refuse) as tunnel:
         async with outer(proxy_url=f"http://me:p%40ss@127.0.0.1:{proxy.port}") as transport:
-            await read(transport, post("http://api.provider.example/v1"))
+            await read(transport, "http://api.provider.example/v1")
         async with outer(proxy_url=f"http://me:p%40ss@127.0.0.1:{tunnel.port}") as transport:
             with pytest.raises(httpx.ProxyError) as refused:
-                await read(transport, post("https://api.provider.example/v1"))
+                await read(transport, "https://api.provider.example/v1")
 
     # me:p@ss
     login = b"\r\nProxy-Authorization: Basic bWU6cEBzcw==\r\n"
@@ -87,7 +87,7 @@ async def test_the_proxy_gets_the_name_and_the_password_of_its_url() -> None:
 
 async def test_a_proxy_without_a_password_gets_none() -> None:
     async with scripted_upstream(always_ok) as proxy, outer(proxy_url=proxy.url) as transport:
-        await read(transport, post("http://api.provider.example/v1"))
+        await read(transport, "http://api.provider.example/v1")
 
     assert b"proxy-authorization" not in proxy.requests[0].lower()
 
@@ -99,7 +99,7 @@ async def test_an_organizations_calls_do_not_and_are_guarded_as_ever() -> None:
         outer(proxy_url=proxy.url) as transport,
     ):
         with pytest.raises(EgressRefused):
-            await transport.handle_async_request(post(inside.url, policy=EgressPolicy()))
+            await read(transport, inside.url, policy=EgressPolicy())
 
         assert (proxy.requests, inside.requests) == ([], [])
 
@@ -122,7 +122,7 @@ async def test_failures_have_the_names_that_httpx_gives_them(script, timeout, er
 
     async with scripted_upstream(misbehave) as upstream, outer() as transport:
         with pytest.raises(error):
-            await read(transport, post(upstream.url, **timeout))
+            await read(transport, upstream.url, **timeout)
 
 
 async def test_an_address_that_refuses_is_a_connect_error_without_the_address() -> None:
@@ -131,7 +131,7 @@ async def test_an_address_that_refuses_is_a_connect_error_without_the_address() 
 
     async with outer() as transport:
         with pytest.raises(httpx.ConnectError) as refused:
-            await read(transport, post(url))
+            await read(transport, url)
 
     assert "127.0.0.1" not in str(refused.value)
 
@@ -146,12 +146,12 @@ async def test_the_pool_survives_cancelled_requests() -> None:
 
     async with scripted_upstream(slowly) as upstream, outer() as transport:
         for _ in range(300):
-            task = asyncio.create_task(read(transport, post(upstream.url)))
+            task = asyncio.create_task(read(transport, upstream.url))
             for _ in range(chance.randrange(30)):
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        bodies = await asyncio.gather(*(read(transport, post(upstream.url)) for _ in range(30)))
+        bodies = await asyncio.gather(*(read(transport, upstream.url) for _ in range(30)))
 
     assert bodies == [b"ok"] * 30
 
@@ -191,8 +191,8 @@ async def test_requests_of_one_moment_share_a_connection_by_http2(tmp_path: Path
     url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
 
     async with server, outer(is_http2=True, tls=ours) as transport:
-        first = await read(transport, post(url))
-        bodies = await asyncio.gather(*(read(transport, post(url)) for _ in range(8)))
+        first = await read(transport, url)
+        bodies = await asyncio.gather(*(read(transport, url) for _ in range(8)))
 
     assert (first, bodies) == (b"ok", [b"ok"] * 8)
     assert (upstream.opened, upstream.requests) == (1, [b"HTTP/2"] * 9)
