@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from config.answer_cycle import AnswerCycle
 from config.env import gateway_settings, or_exit
 from gateway.errors import GatewayError, HeadTooLarge, InvalidHttp, RequestTimeout
 from gateway.wire.dialect import DIALECTS
@@ -56,6 +57,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_bytes + self._read_bytes > self.head_limit_bytes:
             self._check_size()
         super().on_headers_complete()
+        # It has been made, and its task has not begun.
+        self.cycle.__class__ = AnswerCycle
         self._read_head = self.scope
         self._head_bytes = 0
         if self._patience is not None:
