@@ -49,8 +49,7 @@ def check_cache_ttl(seconds: int) -> None:
     """Raise WrongLimit unless an answer may be given again for so long."""
     if not MIN_CACHE_TTL_SECONDS <= seconds <= MAX_CACHE_TTL_SECONDS:
         raise WrongLimit(
-            f"Answers are kept for {MIN_CACHE_TTL_SECONDS} to {MAX_CACHE_TTL_SECONDS} seconds, "
-            f"got {seconds}."
+            f"Answers are kept for {MIN_CACHE_TTL_SECONDS} to {MAX_CACHE_TTL_SECONDS} seconds, got {seconds}."
         )
 
 
