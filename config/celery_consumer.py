@@ -15,6 +15,9 @@ from celery.worker.consumer import Consumer
 class SteadyConsumer(Consumer):
     """Celery's, but for how it leaves a connection that is lost."""
 
+    connection: Any
+    connection_errors: tuple[type[Exception], ...]
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.connection_errors = (*self.connection_errors, AttributeError)
