@@ -33,7 +33,8 @@ def usd_to_nano(amount_usd: Decimal) -> int:
 
 def pico_to_nano(amount_pico: int) -> int:
     """Round to the nano-dollar, half to even: the one rounding of a request."""
-    return divide_half_even(amount_pico, PICO_PER_NANO)
+    nano, rest = divmod(amount_pico, PICO_PER_NANO)
+    return nano if rest * 2 < PICO_PER_NANO else divide_half_even(amount_pico, PICO_PER_NANO)
 
 
 def divide_half_even(amount: int, divisor: int) -> int:

@@ -15,6 +15,8 @@ from billing.money import PICO_PER_NANO, pico_to_nano, pico_to_text
 from billing.usage import TokenUsage
 
 INPUT_UNITS = ("input", "cached_input", "cache_write", "cache_write_1h", "audio_input", "image_input")
+CACHED_INPUT_UNITS = ("cached_input",)
+FRESH_INPUT_UNITS = tuple(unit for unit in INPUT_UNITS if unit not in CACHED_INPUT_UNITS)
 OUTPUT_UNITS = ("output", "reasoning", "audio_output")
 AUDIO_UNITS = frozenset({"audio_input", "audio_output"})
 
@@ -88,6 +90,8 @@ class Price(Rates):
 
     def rates_for(self, prompt_tokens: int) -> Rates:
         """The rates of a prompt of this length; tiers are kept in ascending order."""
+        if not self.long_contexts:
+            return self
         applicable = [tier.rates for tier in self.long_contexts if prompt_tokens > tier.above_prompt_tokens]
         return applicable[-1] if applicable else self
 
@@ -133,7 +137,7 @@ class Cost(Struct, frozen=True):
     @property
     def total_nano(self) -> int:
         """The amount to book: the exact sum, rounded once, half to even."""
-        return pico_to_nano(self.total_pico)
+        return pico_to_nano(self.input_pico + self.cached_input_pico + self.output_pico + self.request_pico)
 
     def parts_usd(self) -> dict[str, str]:
         """Each part in dollars as a decimal string, unrounded."""
@@ -152,11 +156,10 @@ def cost_of(usage: TokenUsage, price: Price) -> Cost:
     and never zero by omission.
     """
     rates = price.rates_for(usage.prompt_tokens)
-    fresh_units = [unit for unit in INPUT_UNITS if unit != "cached_input"]
     return Cost(
-        input_pico=sum(_part(usage, rates, unit) for unit in fresh_units),
-        cached_input_pico=_part(usage, rates, "cached_input"),
-        output_pico=sum(_part(usage, rates, unit) for unit in OUTPUT_UNITS),
+        input_pico=_part(usage, rates, FRESH_INPUT_UNITS),
+        cached_input_pico=_part(usage, rates, CACHED_INPUT_UNITS),
+        output_pico=_part(usage, rates, OUTPUT_UNITS),
         request_pico=price.per_request_pico + _searches(usage.searches, price),
     )
 
@@ -177,9 +180,12 @@ def worst_case_nano(
     `has_audio=False` leaves audio rates out when neither side of the request can carry audio.
     Raises UnknownPrice if the price has no input or output rate.
     """
-    reachable = [price, *(t.rates for t in price.long_contexts if prompt_tokens > t.above_prompt_tokens)]
-    input_rate = max(_dearest(rates, INPUT_UNITS, has_audio=has_audio) for rates in reachable)
-    output_rate = max(_dearest(rates, OUTPUT_UNITS, has_audio=has_audio) for rates in reachable)
+    input_rate = _dearest(price, INPUT_UNITS, has_audio=has_audio)
+    output_rate = _dearest(price, OUTPUT_UNITS, has_audio=has_audio)
+    for context in price.long_contexts:
+        if prompt_tokens > context.above_prompt_tokens:
+            input_rate = max(input_rate, _dearest(context.rates, INPUT_UNITS, has_audio=has_audio))
+            output_rate = max(output_rate, _dearest(context.rates, OUTPUT_UNITS, has_audio=has_audio))
     bound_pico = (
         prompt_tokens * input_rate
         + output_tokens * choices * output_rate
@@ -189,9 +195,13 @@ def worst_case_nano(
     return -(-bound_pico // PICO_PER_NANO)
 
 
-def _part(usage: TokenUsage, rates: Rates, unit: str) -> int:
-    count: int = getattr(usage, unit)
-    return count * rates.rate_of(unit) if count else 0
+def _part(usage: TokenUsage, rates: Rates, units: tuple[str, ...]) -> int:
+    pico = 0
+    for unit in units:
+        count: int = getattr(usage, unit)
+        if count:
+            pico += count * rates.rate_of(unit)
+    return pico
 
 
 def _searches(count: int, price: Price) -> int:
@@ -203,7 +213,9 @@ def _searches(count: int, price: Price) -> int:
 
 
 def _dearest(rates: Rates, units: tuple[str, ...], *, has_audio: bool) -> int:
-    possible = [unit for unit in units if has_audio or unit not in AUDIO_UNITS]
-    base_unit = units[0]
-    known: list[int] = [getattr(rates, unit) for unit in possible if getattr(rates, unit) is not None]
-    return max(rates.rate_of(base_unit), *known)
+    dearest = rates.rate_of(units[0])
+    for unit in units:
+        rate: int | None = getattr(rates, unit)
+        if rate is not None and rate > dearest and (has_audio or unit not in AUDIO_UNITS):
+            dearest = rate
+    return dearest

@@ -5,6 +5,7 @@ do not). Each provider file turns its own report into this vector; prices are in
 """
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 
 class TokenUsage(Struct, frozen=True):
@@ -27,6 +28,8 @@ class TokenUsage(Struct, frozen=True):
     cache_write_1h: int = 0
 
     def __post_init__(self) -> None:
+        if min(astuple(self)) >= 0:
+            return
         for name in FIELDS:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")

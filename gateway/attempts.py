@@ -18,7 +18,7 @@ from gateway.race import Leg, legs_of, run_race, set_aside
 from gateway.retries import RetryRules
 from gateway.routing.target import Target
 from gateway.settings import GatewaySettings
-from gateway.trace import ABANDONED, Trace
+from gateway.trace import ABANDONED, Trace, to_microsecond
 from gateway.upstream import Answer, Outbound, UpstreamStream, read_answer, read_failure
 from gateway.wire.raw import RawExchange
 from gateway.wire.shapes import Attempt, ChatAnswer
@@ -174,7 +174,7 @@ class Attempts:
                 status_code=status_code,
                 error_type=error_type,
                 succeeded=error_type is None,
-                duration_ms=round(trace.now_ms - begun_ms, 3),
+                duration_ms=to_microsecond(trace.now_ms - begun_ms),
             )
             trace.end_attempt(attempt, begun_ms)
             if is_probe and error_type == ABANDONED:

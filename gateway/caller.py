@@ -47,11 +47,15 @@ class Callers:
         TemporarilyUnavailable (503) when an unseen key cannot be looked up.
         """
         secret = presented_key(headers)
-        try:
-            check_format(secret)
-        except MalformedKey as exc:
-            raise InvalidApiKey.malformed(str(exc)) from exc
-        policy = await self._policies.find(hmac_of(secret, self._pepper))
+        hashed = hmac_of(secret, self._pepper)
+        policy = self._policies.remembered(hashed)
+        if policy is None:
+            # Whatever is remembered has been checked.
+            try:
+                check_format(secret)
+            except MalformedKey as exc:
+                raise InvalidApiKey.malformed(str(exc)) from exc
+            policy = await self._policies.find(hashed)
         if policy is None or not policy.is_organization_active:
             raise InvalidApiKey.unknown()
         if policy.revoked_at is not None:

@@ -21,7 +21,7 @@ from gateway.providers.registry import provider_for
 from gateway.routing.target import Target
 from gateway.running import RunningRequests, recovery_event
 from gateway.settings import GatewaySettings
-from gateway.trace import Trace
+from gateway.trace import Trace, to_microsecond
 from gateway.upstream import Outbound, read_body, read_failure
 from gateway.wire.chat_request import ChatRequest, PromptSize
 from gateway.wire.embeddings import Embedding, embedding_request, read_embedding
@@ -97,7 +97,7 @@ class Embedder:
             error_type = error.code
             raise
         finally:
-            took_ms = round(trace.now_ms - begun_ms, 3)
+            took_ms = to_microsecond(trace.now_ms - begun_ms)
             attempt = Attempt(
                 provider=target.provider,
                 model=target.model,

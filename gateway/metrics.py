@@ -38,9 +38,11 @@ class GatewayMetrics:
     def count(self, event: Mapping[str, Any]) -> None:
         """Count one usage event."""
         self._requests[event["ending"], str(event["status"])] += 1
-        used = event["usage"].get
-        self._prompt_tokens += sum([used(kind, 0) for kind in PROMPT_KINDS])
-        self._completion_tokens += sum([used(kind, 0) for kind in COMPLETION_KINDS])
+        for kind, tokens in event["usage"].items():
+            if kind in PROMPT_KINDS:
+                self._prompt_tokens += tokens
+            elif kind in COMPLETION_KINDS:
+                self._completion_tokens += tokens
         self._charged_nano += event["charge_nano"]
         self._duration.add(event["duration_ms"] / 1000)
         self._overhead.add(event["overhead_ms"] / 1000)

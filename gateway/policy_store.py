@@ -81,6 +81,10 @@ class PolicyStore:
         """Have `observer` called with each organization whose policies were dropped."""
         self._observers.append(observer)
 
+    def remembered(self, secret_hmac: bytes) -> Policy | None:
+        """The key's policy if it is in memory."""
+        return self._policies.get(secret_hmac)
+
     async def find(self, secret_hmac: bytes) -> Policy | None:
         """The key's policy, or None for an unknown key.
 

@@ -148,7 +148,7 @@ class Trace:
 
     def step(self, name: str, since_ms: float) -> None:
         """Note that a step of the path lasted from `since_ms` until now."""
-        self.timeline.append((name, round(since_ms, 3), round(self.now_ms, 3)))
+        self.timeline.append((name, to_microsecond(since_ms), to_microsecond(self.now_ms)))
 
     def begin_attempt(self, target: Target) -> None:
         """From here on the provider may have been asked, and what it does is this request's."""
@@ -303,43 +303,49 @@ class Trace:
         `billing.arrivals`, which has the same values for what is not there.
         """
         reading = reading or NOTHING_USED
-        bill = self.bill(reading)
-        target, cost_nano = self.target, bill.cost.total_nano
+        bill, target = self.bill(reading), self.target
+        cost_nano = bill.cost.total_nano
         event = {
             **self._known_from_start(),
             "status": status,
             "ending": ending,
-            "usage": _without_nothing(structs.asdict(reading.usage)),
+            "usage": {} if reading.usage is NO_TOKENS else _without_nothing(structs.asdict(reading.usage)),
             "cost_nano": cost_nano,
             "charge_nano": 0 if self.is_own_credential else bill.charge.total_nano,
-            "duration_ms": round(self.now_ms, 3),
-            "overhead_ms": round(self.overhead_ms, 3),
-            **_without_nothing(
-                {
-                    "model": target.model if target else "",
-                    "provider": self.provider,
-                    "own": self.is_own_credential,
-                    "error_code": error.code if error else "",
-                    "error_message": str(error)[:MAX_MESSAGE_CHARACTERS] if error else "",
-                    "finish_reason": self.finish_reason,
-                    "estimated": reading.is_estimated or (target is not None and target.price.is_ceiling),
-                    "price_version": bill.version,
-                    "cost_parts": bill.cost.parts_usd() if cost_nano else None,
-                    "first_token_ms": self.first_token_ms,
-                    "timeline": self.timeline,
-                    "attempts": [structs.asdict(attempt) for attempt in self.attempts],
-                    "limits": self.standing,
-                    "legs": [self._event_of(leg) for leg in self.lost_legs],
-                }
-            ),
+            "duration_ms": to_microsecond(self.now_ms),
+            "overhead_ms": to_microsecond(self.overhead_ms),
         }
+        if target is not None:
+            event["model"], event["provider"] = target.model, target.provider
+            if target.is_own_credential:
+                event["own"] = True
+        if error is not None:
+            event["error_code"], event["error_message"] = error.code, str(error)[:MAX_MESSAGE_CHARACTERS]
+        if self.finish_reason:
+            event["finish_reason"] = self.finish_reason
+        if reading.is_estimated or (target is not None and target.price.is_ceiling):
+            event["estimated"] = True
+        if bill.version:
+            event["price_version"] = bill.version
+        if cost_nano:
+            event["cost_parts"] = bill.cost.parts_usd()
+        if self.first_token_ms:
+            event["first_token_ms"] = self.first_token_ms
+        if self.timeline:
+            event["timeline"] = self.timeline
+        if self.attempts:
+            event["attempts"] = [structs.asdict(attempt) for attempt in self.attempts]
+        if self.standing:
+            event["limits"] = self.standing
+        if self.lost_legs:
+            event["legs"] = [self._event_of(leg) for leg in self.lost_legs]
         return event if self.treatment is None else self.treatment.noted(event)
 
     def _event_of(self, leg: LostLeg) -> dict[str, Any]:
         """The usage event of a leg that did not answer, recorded beside this one."""
         event = leg.trace.event(status=CLIENT_LEFT_STATUS, ending=RACE_LEG, reading=leg.reading)
         parameters = {**event.get("parameters", {}), "race_of": self.id_text}
-        return {**event, "duration_ms": round(leg.ended_ms, 3), "parameters": parameters}
+        return {**event, "duration_ms": to_microsecond(leg.ended_ms), "parameters": parameters}
 
     def _known_from_start(self) -> Mapping[str, Any]:
         """What an event says of the request itself, which is the same in each of its events."""
@@ -383,6 +389,11 @@ class Trace:
         )
         self._known = (request, self.clamped_tokens, facts)
         return facts
+
+
+def to_microsecond(milliseconds: float) -> float:
+    """Three decimals, at a tenth of what `round(…, 3)` costs."""
+    return round(milliseconds * 1000) / 1000
 
 
 def _without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:

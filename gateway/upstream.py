@@ -4,14 +4,15 @@ Calls the pooled transport itself, never an HTTP client: that would cost a tenth
 target is tried next is decided in `gateway.attempts`; what bytes mean in `gateway.providers`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import httpx
 
 from gateway.egress import EgressPolicy, EgressRefused
 from gateway.errors import GatewayError, InvalidProviderResponse, ProviderError, UpstreamTimeout
-from gateway.outer_transport import OuterAnswer, OuterTransport
+from gateway.outer_transport import OuterTransport
 from gateway.pressure import Pressure
 from gateway.providers.base import Provider, UpstreamCall
 from gateway.routing.target import Target
@@ -28,9 +29,21 @@ EVENTS_TO_LEARN_FROM = 2
 # What a provider may say before its first choice, such as what its filters found.
 SILENT_CHUNKS_LIMIT = 64
 
-# What both transports answer with: `status`, `headers`, and the body as it arrives, one item a read.
-Answer = UpstreamAnswer | OuterAnswer
 Transport = PooledTransport | OuterTransport
+
+
+class Answer(Protocol):
+    """What both transports answer with: the head, and the body as it arrives, one item a read."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]: ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +117,7 @@ async def read_failure(response: Answer, provider: Provider, *, name: str) -> Ga
     """The error that a non-2xx response stands for."""
     body = await read_body(response, limit_bytes=FAILURE_BODY_LIMIT_BYTES, provider=name)
     # As httpx joins what is sent more than once.
-    headers = dict(httpx.Headers(response.headers).items())
+    headers = dict(httpx.Headers(list(response.headers)).items())
     return provider.read_failure(response.status, headers, body)
 
 

@@ -28,14 +28,17 @@ from gateway.wire.shapes import JsonObject
 from gateway.wire.tools import check_functions, check_response_format, check_tool_choice, check_tools
 
 REQUIRED_BY_FORMAT = {"json_object": "json_mode", "json_schema": "json_schema"}
+NOTHING_DEMANDED: frozenset[str] = frozenset()
 # Read by the model as instructions, so they make part of the prompt.
 INSTRUCTIONS = ("tools", "functions", "response_format")
 TOOL_SETTINGS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 # Services of one of the sources that no provider offers; asked for, they are named as dropped.
 UNSERVED = ("sensitive_word_check", "onboarding")
-EMPTY_MEANS_ABSENT = (
-    "tools", "functions", "stop", "response_format", "reasoning", "logit_bias", "stream_options",
-    "modalities",
+EMPTY_MEANS_ABSENT = frozenset(
+    {
+        "tools", "functions", "stop", "response_format", "reasoning", "logit_bias", "stream_options",
+        "modalities",
+    }
 )  # fmt: skip
 SEARCH_TOOL = ("web_search", "")
 SIZED_TYPES = frozenset({str, list, dict})
@@ -114,7 +117,7 @@ def _read(sent: JsonObject, limits: ParseLimits) -> ChatRequest:
         no_reasoning=payload.get("no_reasoning", False),
         budget_clamp=payload.get("budget_clamp"),
         routing=payload.get("routing", ""),
-        unserved=tuple(name for name in UNSERVED if payload.get(name)),
+        unserved=_unserved(payload),
         has_cache_control=tally.has_cache_control or _caches_tools(payload),
         message_fields=frozenset(tally.fields),
         required_capabilities=_required_capabilities(payload, tally, has_search=search is not None),
@@ -128,14 +131,22 @@ def _present(sent: JsonObject) -> JsonObject:
     Fields of `extra_body` count as if they stood beside it, but never override what does. So a
     cap or a number of choices that hides there is checked like any other.
     """
-    payload = {name: value for name, value in sent.items() if value is not None}
+    payload = _without_nulls(sent)
     extra = payload.get("extra_body")
     if type(extra) is dict:
-        payload = {name: value for name, value in extra.items() if value is not None} | payload
-    for name in EMPTY_MEANS_ABSENT:
-        if name in payload and not payload[name] and type(payload[name]) in (list, dict):
+        payload = _without_nulls(extra) | payload
+    for name in payload.keys() & EMPTY_MEANS_ABSENT:
+        if not payload[name] and type(payload[name]) in (list, dict):
             del payload[name]
     return payload
+
+
+def _without_nulls(sent: JsonObject) -> JsonObject:
+    return {name: value for name, value in sent.items() if value is not None}
+
+
+def _unserved(payload: JsonObject) -> tuple[str, ...]:
+    return tuple([name for name in UNSERVED if payload.get(name)])
 
 
 def _check_tools(payload: JsonObject, limits: ParseLimits) -> set[tuple[str, str]]:
@@ -173,7 +184,9 @@ def _forwarded(payload: JsonObject) -> JsonObject:
         if _chooses_search(forwarded.get("tool_choice")):
             del forwarded["tool_choice"]
         return forwarded | {"tools": tools}
-    return {name: value for name, value in forwarded.items() if name not in TOOL_SETTINGS}
+    for name in forwarded.keys() & TOOL_SETTINGS:
+        del forwarded[name]
+    return forwarded
 
 
 def _chooses_search(choice: Any) -> bool:
@@ -183,18 +196,22 @@ def _chooses_search(choice: Any) -> bool:
 
 def _required_capabilities(payload: JsonObject, tally: PromptTally, *, has_search: bool) -> frozenset[str]:
     """What the model must be able to do. Anything else that it lacks may be dropped."""
+    has_images = tally.image_count + tally.low_detail_image_count > 0
+    if "response_format" not in payload and not (has_search or has_images or tally.has_audio):
+        return NOTHING_DEMANDED
     form = payload["response_format"]["type"] if "response_format" in payload else "text"
     demands = {
         REQUIRED_BY_FORMAT.get(form, ""): form in REQUIRED_BY_FORMAT,
         "web_search": has_search,
-        "vision": tally.image_count + tally.low_detail_image_count > 0,
+        "vision": has_images,
         "audio": tally.has_audio,
     }
     return frozenset(name for name, is_demanded in demands.items() if is_demanded)
 
 
 def _caches_tools(payload: JsonObject) -> bool:
-    return any(tool.get("cache_control") is not None for tool in payload.get("tools", ()))
+    tools = payload.get("tools", ())
+    return bool(tools) and any(tool.get("cache_control") is not None for tool in tools)
 
 
 def _measure(forwarded: JsonObject, tally: PromptTally, *, has_search: bool) -> PromptSize:

@@ -4,7 +4,6 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,8 +89,10 @@ def test_text_that_means_something_else_in_json_is_not_plain(text):
     assert is_plain(b"a ~")
 
 
-class Body(httpx.AsyncByteStream):
+class Body:
     """A stream's bytes, in these reads."""
+
+    status, headers = 200, ()
 
     def __init__(self, reads: list[bytes]) -> None:
         self._reads = reads
@@ -106,8 +107,7 @@ class Body(httpx.AsyncByteStream):
 
 async def told(reads: list[bytes]) -> tuple[list[object], object]:
     """What a client gets of these reads, and how it is metered."""
-    response = httpx.Response(200, stream=Body(reads))
-    stream = UpstreamStream(response, PROVIDER, name="openai", event_limit_bytes=1 << 20)
+    stream = UpstreamStream(Body(reads), PROVIDER, name="openai", event_limit_bytes=1 << 20)
     rewriter = StreamRewriter(dialect=DIALECTS["/v1"], served=SERVED, include_usage=True, created=7)
     meter, out = Meter(prompt_tokens_estimate=1), b""
     async for chunks in stream.chunks():
