@@ -40,6 +40,14 @@ EMPTY_MEANS_ABSENT = frozenset(
         "modalities",
     }
 )  # fmt: skip
+# Fields of a ChatRequest that are parameters of the same name and meaning.
+TAKEN_AS_SENT = frozenset(
+    {
+        "n", "user", "session_id", "agent", "signature", "metadata", "use_custom_keys", "drop_params", "region",
+        "log_query_body", "log_response_body", "effort", "free_models_only", "no_reasoning", "budget_clamp",
+        "routing",
+    }
+)  # fmt: skip
 SEARCH_TOOL = ("web_search", "")
 SIZED_TYPES = frozenset({str, list, dict})
 
@@ -92,19 +100,8 @@ def _read(sent: JsonObject, limits: ParseLimits) -> ChatRequest:
         include_usage=options.get("include_usage"),
         include_obfuscation=options.get("include_obfuscation"),
         max_output_tokens=payload.get("max_completion_tokens", payload.get("max_tokens")),
-        n=payload.get("n", 1),
         tags=read_tags(payload.get("tags"), tags_limit=limits.tags, characters_limit=limits.tag_characters),
-        user=payload.get("user", ""),
-        session_id=payload.get("session_id", ""),
-        agent=payload.get("agent", ""),
-        signature=payload.get("signature", ""),
-        metadata=payload.get("metadata", {}),
-        use_custom_keys=payload.get("use_custom_keys"),
-        drop_params=payload.get("drop_params", True),
-        region=payload.get("region", ""),
         fallbacks=read_fallbacks(payload.get("fallbacks")),
-        log_query_body=payload.get("log_query_body", True),
-        log_response_body=payload.get("log_response_body", True),
         plugins=read_plugins(payload.get("plugins")),
         web_search=search is not None,
         web_search_options=search or {},
@@ -112,16 +109,12 @@ def _read(sent: JsonObject, limits: ParseLimits) -> ChatRequest:
         reasoning_max_tokens=reasoning_tokens,
         reasoning_options=reasoning_options,
         reasoning_budget_param="thinking_budget" if payload.get("thinking_budget") else REASONING_BUDGET,
-        effort=payload.get("effort"),
-        free_models_only=payload.get("free_models_only", False),
-        no_reasoning=payload.get("no_reasoning", False),
-        budget_clamp=payload.get("budget_clamp"),
-        routing=payload.get("routing", ""),
         unserved=_unserved(payload),
         has_cache_control=tally.has_cache_control or _caches_tools(payload),
         message_fields=frozenset(tally.fields),
         required_capabilities=_required_capabilities(payload, tally, has_search=search is not None),
         request_context_tokens=read_context_tokens(payload.get("request_context_tokens")),
+        **{name: payload[name] for name in payload.keys() & TAKEN_AS_SENT},
     )
 
 
