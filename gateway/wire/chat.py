@@ -43,9 +43,9 @@ EMPTY_MEANS_ABSENT = frozenset(
 # Fields of a ChatRequest that are parameters of the same name and meaning.
 TAKEN_AS_SENT = frozenset(
     {
-        "n", "user", "session_id", "agent", "signature", "metadata", "use_custom_keys", "drop_params", "region",
-        "log_query_body", "log_response_body", "effort", "free_models_only", "no_reasoning", "budget_clamp",
-        "routing",
+        "n", "user", "session_id", "agent", "signature", "metadata", "use_custom_keys", "drop_params",
+        "region", "log_query_body", "log_response_body", "effort", "free_models_only", "no_reasoning",
+        "budget_clamp", "routing",
     }
 )  # fmt: skip
 SEARCH_TOOL = ("web_search", "")
