@@ -10,8 +10,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-LENGTH, LENGTH_FIELD = b"content-length", b"content-length: "
-CHUNKED = b"transfer-encoding: chunked"
+LENGTH, CHUNKED = b"content-length: ", b"transfer-encoding: chunked"
 LINE_END = b"\r\n"
 FRAMING = frozenset({b"connection", b"transfer-encoding"})
 BODILESS = frozenset({204, 304})
@@ -42,7 +41,7 @@ class AnswerCycle(RequestResponseCycle):
             start = _start_of(name)
             if not start:
                 return b""
-            if start == LENGTH_FIELD:
+            if start == LENGTH:
                 length = value
             lines.append(start + value)
         if not length:
@@ -62,6 +61,5 @@ class AnswerCycle(RequestResponseCycle):
 @lru_cache(maxsize=REMEMBERED_NAMES)
 def _start_of(name: bytes) -> bytes:
     """How the field of an ordinary header begins; nothing for any other."""
-    if name.lower() in FRAMING or not NAME.fullmatch(name):
-        return b""
-    return LENGTH_FIELD if name.lower() == LENGTH else name + b": "
+    lower = name.lower()
+    return b"" if lower in FRAMING or not NAME.fullmatch(name) else lower + b": "
