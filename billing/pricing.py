@@ -9,6 +9,7 @@ is `billing.sales`.
 from dataclasses import dataclass
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from billing.errors import UnknownPrice
 from billing.money import PICO_PER_NANO, pico_to_nano, pico_to_text
@@ -129,15 +130,15 @@ class Cost(Struct, frozen=True):
     cached_input_pico: int = 0
     output_pico: int = 0
     request_pico: int = 0
+    total_nano: int = 0
+    """The amount to book: the exact sum, rounded once, half to even. Always computed from the parts."""
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "total_nano", pico_to_nano(self.total_pico))
 
     @property
     def total_pico(self) -> int:
         return self.input_pico + self.cached_input_pico + self.output_pico + self.request_pico
-
-    @property
-    def total_nano(self) -> int:
-        """The amount to book: the exact sum, rounded once, half to even."""
-        return pico_to_nano(self.input_pico + self.cached_input_pico + self.output_pico + self.request_pico)
 
     def parts_usd(self) -> dict[str, str]:
         """Each part in dollars as a decimal string, unrounded."""

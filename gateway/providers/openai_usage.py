@@ -47,7 +47,8 @@ def _split_prompt(prompt: int, details: JsonObject, report: JsonObject, notes: l
     parts: dict[str, int] = {}
     left = prompt
     for name, part in PROMPT_PARTS.items():
-        count = _count(named.get(name)) or 0
+        named_count = named.get(name)
+        count = _count(named_count) or 0 if named_count else 0
         if count > left:
             notes.append(f"{name} is {count}, more than the {left} prompt tokens left")
             count = left
@@ -85,6 +86,8 @@ def _lives(details: JsonObject, report: JsonObject) -> JsonObject:
 
 def _sum_of_lives(details: JsonObject, report: JsonObject) -> int:
     lives = _lives(details, report)
+    if not lives:
+        return 0
     return (_count(lives.get(LONG_WRITES)) or 0) + (_count(lives.get(SHORT_WRITES)) or 0)
 
 

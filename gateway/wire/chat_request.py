@@ -15,10 +15,12 @@ HEALED_FORMATS = ("json_object", "json_schema")
 REASONING_BUDGET = "reasoning.max_tokens"
 MESSAGE_TOKENS_ESTIMATE = 3
 
-LOGGED_PARAMETERS = (
-    "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "n", "seed", "presence_penalty",
-    "frequency_penalty", "logprobs", "top_logprobs", "parallel_tool_calls", "service_tier", "verbosity",
-    "modalities", "store", "prompt_cache_retention",
+LOGGED_PARAMETERS = frozenset(
+    {
+        "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "n", "seed",
+        "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "parallel_tool_calls",
+        "service_tier", "verbosity", "modalities", "store", "prompt_cache_retention",
+    }
 )  # fmt: skip
 
 
@@ -149,7 +151,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     def parameters_for_log(self) -> JsonObject:
         """The parameters as the log shows them: settings and counts, no text of the client."""
         asked = self.forwarded
-        logged: JsonObject = {name: asked[name] for name in LOGGED_PARAMETERS if name in asked}
+        logged: JsonObject = {name: value for name, value in asked.items() if name in LOGGED_PARAMETERS}
         logged["messages"] = self.prompt.message_count
         if "stop" in asked:
             logged["stop"] = 1 if isinstance(asked["stop"], str) else len(asked["stop"])
