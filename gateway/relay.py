@@ -85,12 +85,15 @@ class Relay:
                 async with aclosing(answering):
                     await self._pump(answering, call)
             self._note_health(call, ended_ms=call.trace.now_ms)
-        except UpstreamError:
+        except UpstreamError as error:
             assert call.trace.target is not None, "someone answers"
             self.health.note_failure(call.trace.target, has_answered=True)
+            call.trace.note_break(error)
             raise
         except TimeoutError as exc:
-            raise UpstreamTimeout("The stream took longer than one request may.") from exc
+            late = UpstreamTimeout("The stream took longer than one request may.")
+            call.trace.note_break(late)
+            raise late from exc
         finally:
             call.trace.step("stream", begun_ms)
 

@@ -201,6 +201,13 @@ class Trace:
         self.upstream_ms += self.now_ms - since_ms
         self.step(f"attempt {len(self.attempts)}: {attempt.provider}", since_ms)
 
+    def note_break(self, error: GatewayError) -> None:
+        """The answer broke off after it had begun: whoever gave it has not succeeded after all."""
+        self.attempts[:] = [
+            structs.replace(attempt, succeeded=False, error_type=error.code) if attempt.succeeded else attempt
+            for attempt in self.attempts
+        ]
+
     @property
     def held_nano(self) -> int:
         """The most that this request may come to, in the money that pays for it."""

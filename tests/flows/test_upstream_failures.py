@@ -209,6 +209,10 @@ async def test_a_stream_that_breaks_ends_with_an_error_and_is_billed_once(
     billed = {fault: (it.output_tokens, it.is_estimated) for fault, it in events.items() if it.charge_usd}
     assert billed == dict.fromkeys(begun, (3, True))
     assert {fault: it.error_code for fault, it in events.items()} == BROKEN_STREAMS
+    failures = {
+        fault: (one["error_type"], one["succeeded"]) for fault, it in events.items() for one in it.attempts
+    }
+    assert failures == {fault: (code, False) for fault, code in BROKEN_STREAMS.items()}
     paid = {fault: events[fault] for fault in begun}
     assert await apart(charged, paid) == await apart(owed, house, paid) == await apart(team.charged_usd)
 
