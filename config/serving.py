@@ -57,8 +57,9 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_bytes + self._read_bytes > self.head_limit_bytes:
             self._check_size()
         super().on_headers_complete()
-        # It has been made, and its task has not begun.
-        self.cycle.__class__ = AnswerCycle
+        # Made just now, its task has not begun; a connection that becomes a WebSocket has none.
+        if self.cycle is not None:
+            self.cycle.__class__ = AnswerCycle
         self._read_head = self.scope
         self._head_bytes = 0
         if self._patience is not None:
