@@ -117,7 +117,8 @@ def _machine() -> Mapping[str, str]:
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": f"{os.cpu_count()} cores, {memory_bytes / 2**30:.0f} GiB, {platform.system()}, "
         "load and upstream included",
-        "Python": platform.python_version(),
+        "Python": f"{platform.python_version()}, {platform.python_compiler()}, "
+        f"built {platform.python_build()[1]}",
         "Farebox": commit.stdout.strip() or "unknown",
         "settings beside the defaults": changed,
     }
