@@ -39,6 +39,17 @@ def test_the_request_of_another_organization_is_not_found(
     assert charlie.browser.get(f"/o/charlie-and-sons/requests/{event.id}/").status_code == 404
 
 
+@pytest.mark.parametrize(
+    "event_id",
+    [
+        pytest.param("e677d21f-dbff-7fff-bfff-ffffffffffff", id="the last moment of 9999"),
+        pytest.param("ffffffff-ffff-7fff-bfff-ffffffffffff", id="the year 10889"),
+    ],
+)
+def test_an_id_from_the_end_of_the_calendar_is_not_found(alice: Somebody, event_id: str) -> None:
+    assert alice.browser.get(f"/o/acme/requests/{event_id}/").status_code == 404
+
+
 def test_an_overview_without_requests_shows_how_to_send_one(alice: Somebody) -> None:
     page = alice.browser.get("/o/acme/").content.decode()
 
@@ -109,7 +120,10 @@ def test_the_log_is_paged_without_gap_or_repetition(alice: Somebody, record: Rec
         "?older=~~~",
         "?status=9999999999999999999999",
         "?key=x&project=y&tag=%F0%9F%98%80",
+        "?status=" + "9" * 5000,
         "?least_cost_usd=NaN&least_duration_ms=-1",
+        "?least_cost_usd=1e-20000",
+        "?least_cost_usd=0e20000",
         "?search=%27%22%3B--",
         "?from=9999-12-31&to=9999-12-31",
         "?by=organization",
