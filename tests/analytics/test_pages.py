@@ -88,6 +88,25 @@ def test_every_group_leads_to_requests_that_sum_to_it(alice: Somebody, record: R
             )
 
 
+@pytest.mark.parametrize("name", ["key", "project"])
+def test_the_sum_is_that_of_the_rows_however_an_id_is_written(
+    alice: Somebody, record: Record, name: str
+) -> None:
+    record(at=timezone.now())
+    roll_up()
+    row = {"key": alice.key_row, "project": alice.project}[name]
+
+    for query in (
+        {name: str(row.pk)},
+        {name: row.pk.hex},
+        {name: str(row.pk).upper()},
+        {name: "junk"},
+        {"missing": name},
+    ):
+        log = alice.browser.get("/o/acme/requests/", query)
+        assert log.context["total"].requests == len(log.context["rows"]) == 1, query
+
+
 def test_the_spend_leads_to_ledger_entries_of_the_same_span(alice: Somebody, record: Record) -> None:
     record(at=timezone.now())
 
