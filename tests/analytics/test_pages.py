@@ -107,6 +107,17 @@ def test_the_sum_is_that_of_the_rows_however_an_id_is_written(
         assert log.context["total"].requests == len(log.context["rows"]) == 1, query
 
 
+def test_the_days_of_a_period_are_shown_as_they_were_chosen(alice: Somebody) -> None:
+    """The last one is the day on which Berlin's summer time ended."""
+    alice.person.time_zone = "Europe/Berlin"
+    alice.person.save()
+    chosen = {"from": "2026-10-24", "to": "2026-10-25"}
+
+    page = alice.browser.get("/o/acme/requests/", chosen)
+
+    assert {"from": page.context["first_day"], "to": page.context["last_day"]} == chosen
+
+
 def test_the_spend_leads_to_ledger_entries_of_the_same_span(alice: Somebody, record: Record) -> None:
     record(at=timezone.now())
 
