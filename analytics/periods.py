@@ -36,6 +36,11 @@ class Period:
         return replace(self, start=self.start - (self.end - self.start), end=self.start, preset=CUSTOM)
 
     @property
+    def last_day(self) -> date:
+        """The day of the zone in which the last moment lies."""
+        return (self.end - timedelta(microseconds=1)).astimezone(self.zone).date()
+
+    @property
     def slot_name(self) -> str:
         """How the slots are cut: minute, hour or day."""
         length = self.end - self.start

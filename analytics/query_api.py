@@ -97,7 +97,7 @@ class Metrics(LogView):
         wanted = self.listed_parameters(MetricsInput)
         end_time = wanted["end_time"] or timezone.now()
         asked = MetricsWanted(
-            start_time=wanted["start_time"] or end_time - DEFAULT_SPAN,
+            start_time=wanted["start_time"] or _default_start(end_time),
             end_time=end_time,
             interval_seconds=wanted["interval"],
             models=wanted["models"],
@@ -130,6 +130,14 @@ class QueryLogging(LogView):
                 changed=["is_body_logging_on"],
             )
         return Response({"enabled": is_on})
+
+
+def _default_start(end_time: datetime) -> datetime:
+    """Raises ValidationError where the calendar has no such day."""
+    try:
+        return end_time - DEFAULT_SPAN
+    except OverflowError as exc:
+        raise ValidationError({"end_time": "must be later, or come with a start_time."}) from exc
 
 
 def _moment_of(told: datetime | None) -> datetime:

@@ -1,5 +1,6 @@
 """What the calls of `analytics.query_api` take: Unify's parameters, checked, each refusal by its name."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ MAX_PAGES = 5_000
 MAX_TAGS, MAX_TAG_CHARACTERS = 20, 64
 MAX_ENDPOINTS, MAX_ENDPOINT_CHARACTERS = 20, 256
 MAX_INTERVAL_SECONDS = 366 * 86_400
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 FAILURES = ("false", "true", "only")
 
 
@@ -47,8 +49,8 @@ class TextsField(serializers.Field[list[str], Any, Any, Any]):
             raise serializers.ValidationError(
                 f"must have at most {self._most} texts of at most {self._most_characters} characters."
             )
-        if any("\x00" in text for text in texts):
-            raise serializers.ValidationError("must not hold control characters.")
+        if any(_UNSTORABLE.search(text) for text in texts):
+            raise serializers.ValidationError("must not hold control characters or lone surrogates.")
         return texts
 
     def to_representation(self, value: list[str]) -> list[str]:

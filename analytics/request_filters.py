@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 
 from analytics.models import Dimension
 from analytics.periods import Period
-from billing.event_filters import GOOD_ENDINGS, EventFilters, filters_of
+from billing.event_filters import GOOD_ENDINGS, EventFilters, filters_of, parsed_uuid
 from billing.models import UsageEvent
 
 SUCCEEDED, FAILED = "succeeded", "failed"
@@ -57,6 +57,7 @@ _PARAMETER_OF_DIMENSION = {
     Dimension.PROVIDER: "provider",
     Dimension.TAG: "tag",
 }
+_DIMENSIONS_OF_IDS = (Dimension.PROJECT, Dimension.KEY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +119,12 @@ def group_of_query(parameters: Mapping[str, str]) -> tuple[Dimension, str] | Non
     if name == "tag" and "," in value:
         return None
     for dimension, parameter in _PARAMETER_OF_DIMENSION.items():
+        if name == parameter and dimension in _DIMENSIONS_OF_IDS:
+            found = parsed_uuid(value)
+            return (dimension, str(found)) if found else None
         if name == parameter:
             return dimension, value
-        if name == "missing" and value == parameter:
+        if name == "missing" and value == parameter and value in _FIELD_OF_MISSING:
             return dimension, ""
     return None
 

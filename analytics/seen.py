@@ -70,7 +70,7 @@ class Seen:
                 for name, label in PRESETS
             ],
             "first_day": self.period.start.astimezone(self.period.zone).date().isoformat(),
-            "last_day": self.period.end.astimezone(self.period.zone).date().isoformat(),
+            "last_day": self.period.last_day.isoformat(),
             "kept_parameters": [
                 (name, value)
                 for name, value in self.parameters.items()

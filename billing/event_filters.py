@@ -23,6 +23,9 @@ GOOD_ENDINGS = (
 )
 SUCCEEDED, FAILED = "ok", "error"
 ANY_HIT, NO_HIT = "any", "none"
+STATUS_DIGITS = 3
+# More decimals than any cost has; PostgreSQL refuses a number with 20,000 of them.
+MAX_EXPONENT = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,7 @@ class EventFilters:
             return Q(ending__in=GOOD_ENDINGS)
         if self.status == FAILED:
             return ~Q(ending__in=GOOD_ENDINGS)
-        return Q(status=int(self.status)) if self.status.isascii() and self.status.isdigit() else Q()
+        return Q(status=int(self.status)) if _is_status_code(self.status) else Q()
 
     def _search(self) -> Q:
         if not self.search:
@@ -123,7 +126,7 @@ def filters_of(
     return EventFilters(
         start=start,
         end=end,
-        status=status if status in (SUCCEEDED, FAILED) or (status.isascii() and status.isdigit()) else "",
+        status=status if status in (SUCCEEDED, FAILED) or _is_status_code(status) else "",
         key_id=parsed_uuid(parameters.get("key", "")),
         project_id=parsed_uuid(parameters.get("project", "")),
         would_refuse=parsed_uuid(parameters.get("would_refuse", "")),
@@ -155,12 +158,19 @@ def _has_metadata(text: str) -> Q:
     return has_any & (Q(metadata__contains={name: value}) if sign else Q(metadata__has_key=name))
 
 
+def _is_status_code(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= STATUS_DIGITS
+
+
 def _parsed_amount(text: str) -> Decimal | None:
     try:
         amount = Decimal(text)
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and 0 <= amount < 10**9 else None
+    # That of an amount that is not finite is a letter.
+    exponent = amount.as_tuple().exponent
+    is_written_out = isinstance(exponent, int) and abs(exponent) <= MAX_EXPONENT
+    return amount if is_written_out and 0 <= amount < 10**9 else None
 
 
 def _parsed_count(text: str) -> int | None:

@@ -221,7 +221,7 @@ class ProcessorEvent(models.Model):
 
 
 class PromotionCode(models.Model):
-    """A word that gives credit: so many times in all, once to an organization."""
+    """A word that gives credit: so many times in all, once to an organization and to a person."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     code = models.CharField(max_length=MAX_CODE_CHARACTERS, unique=True, help_text="In capitals.")

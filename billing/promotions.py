@@ -1,4 +1,4 @@
-"""Promotion codes: the operator makes them, an organization redeems each at most once."""
+"""Promotion codes: the operator makes them, an organization redeems each once at most, as does a person."""
 
 import re
 import uuid
@@ -20,6 +20,7 @@ _CODE = re.compile(rf"[A-Z0-9][A-Z0-9_-]{{2,{MAX_CODE_CHARACTERS - 1}}}")
 
 UNKNOWN = "This code is not known, or no longer valid. Check its spelling."
 USED = "This organization has used this code already."
+USED_ELSEWHERE = "You have used this code already, for another organization."
 
 
 @transaction.atomic
@@ -63,12 +64,15 @@ def redeem_promotion_code(*, organization: Organization, person: Person | None, 
     """
     now = timezone.now()
     found = PromotionCode.objects.filter(code=_tidy(code), is_active=True)
-    usable = found.filter(Q(expires_at=None) | Q(expires_at__gt=now)).first()
+    # Under the code's row lock the last use is given once, and nobody redeems it twice at a time.
+    usable = found.filter(Q(expires_at=None) | Q(expires_at__gt=now)).select_for_update(no_key=True).first()
     if usable is None:
         raise PromotionRefused(UNKNOWN)
-    if Redemption.objects.filter(code=usable, organization=organization).exists():
+    redemptions = Redemption.objects.filter(code=usable)
+    if redemptions.filter(organization=organization).exists():
         raise PromotionUsed(USED)
-    # The count is taken under the code's row lock: the last use is given once.
+    if person is not None and redemptions.filter(redeemed_by=person).exists():
+        raise PromotionUsed(USED_ELSEWHERE)
     if not PromotionCode.objects.filter(pk=usable.pk, uses__lt=F("most_uses")).update(uses=F("uses") + 1):
         raise PromotionRefused(UNKNOWN)
     transfer_id = grant_promotion(
@@ -77,13 +81,9 @@ def redeem_promotion_code(*, organization: Organization, person: Person | None, 
         description=f"Promotion code {usable.code}",
         id=uuid.uuid5(usable.pk, str(organization.pk)),
     )
-    try:
-        with transaction.atomic():
-            return Redemption.objects.create(
-                transfer_id=transfer_id, code=usable, organization=organization, redeemed_by=person
-            )
-    except IntegrityError as exc:
-        raise PromotionUsed(USED) from exc
+    return Redemption.objects.create(
+        transfer_id=transfer_id, code=usable, organization=organization, redeemed_by=person
+    )
 
 
 @transaction.atomic

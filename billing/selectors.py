@@ -164,8 +164,13 @@ def _prepaid(organization: Organization) -> LedgerAccount | None:
 def _near_its_id(event_id: uuid.UUID) -> Q:
     if event_id.version != TIME_ORDERED_UUID_VERSION:
         return Q()
-    made_at = datetime.fromtimestamp((event_id.int >> UNIX_TIME_SHIFT_BITS) / 1000, UTC)
-    return Q(occurred_at__range=(made_at - ID_TIME_TOLERANCE, made_at + ID_TIME_TOLERANCE))
+    try:
+        made_at = datetime.fromtimestamp((event_id.int >> UNIX_TIME_SHIFT_BITS) / 1000, UTC)
+        span = made_at - ID_TIME_TOLERANCE, made_at + ID_TIME_TOLERANCE
+    except (ValueError, OverflowError):
+        # The id's time lies beyond the calendar's last year, 9999.
+        return Q()
+    return Q(occurred_at__range=span)
 
 
 def _mark(last: UsageEvent) -> str:

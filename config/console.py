@@ -56,7 +56,10 @@ class ConsoleSettings:
     signup_is_open: bool = _setting(True, "Whether strangers may create an account.")
     console_pool_connections: int = _setting(10, "PostgreSQL connections of one page or worker process.")
     starting_credit_usd: int = _setting(
-        0, "Whole dollars that a new organization is given with its first key.", minimum=0, maximum=1000
+        0,
+        "Whole dollars that a new organization is given with its first key, once to a person.",
+        minimum=0,
+        maximum=1000,
     )
     payment_processor: str = _setting(
         "",

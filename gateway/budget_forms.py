@@ -17,6 +17,7 @@ from billing.models import USD_DECIMALS, USD_DIGITS, Budget
 from billing.money import SMALLEST_USD, plain_usd
 from billing.services import MAX_AMOUNT_USD
 from gateway.alert_models import MAX_WEBHOOK_URL_CHARACTERS
+from gateway.budget_rights import right_to_set
 from gateway.budget_texts import CALENDAR_TEXTS, ROLLING_TEXTS
 
 ROLLING = "rolling-"
@@ -160,8 +161,10 @@ def initial_of(budget: Budget) -> dict[str, Any]:
 def _whom_choices(tenant: Tenant, budget: Budget | None) -> list[Any]:
     bound = Q(revoked_at=None) | Q(pk=budget.scope_id if budget else None)
     keys = tenant.keys().filter(bound)
+    scope = Budget.Scope.ORGANIZATION
+    whole = [(scope.value, "The whole organization")] if tenant.may(right_to_set(scope)) else []
     return [
-        ("organization", "The whole organization"),
+        *whole,
         ("Labels of requests", LABEL_CHOICES),
         ("Projects", [(f"project:{project.pk}", project.name) for project in tenant.projects()]),
         ("Keys", [(f"key:{key.pk}", f"{key.name} …{key.last_four}") for key in keys]),

@@ -14,6 +14,7 @@ from billing.models import Budget, UsageEvent
 from gateway.alert_models import BudgetAlert
 from gateway.budget_bars import Bar, bars_at
 from gateway.budget_counts import place_of, top_subjects
+from gateway.budget_rights import right_to_set
 from gateway.budget_texts import alerts_text, sentence_of, whom_text
 
 # How far back an observe-only budget without renewal is looked at.
@@ -30,7 +31,10 @@ class SubjectRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetRow:
-    """One budget. `bar` is None for a budget for each, which has one for each of its `subjects`."""
+    """One budget. `bar` is None for a budget for each, which has one for each of its `subjects`.
+
+    `href` is empty for those who may not change it.
+    """
 
     id: UUID
     title: str
@@ -57,7 +61,7 @@ def budget_rows(tenant: Tenant, *, now: datetime) -> list[BudgetRow]:
     plain = [place_of(budget, now) for budget in budgets if not budget.is_each]
     bars = {place.budget.pk: bar for place, bar in zip(plain, bars_at(organization, plain), strict=True)}
     names = names_of(organization)
-    return [_row(organization, budget, bar=bars.get(budget.pk), names=names, now=now) for budget in budgets]
+    return [_row(tenant, budget, bar=bars.get(budget.pk), names=names, now=now) for budget in budgets]
 
 
 def names_of(organization: Organization) -> dict[object, str]:
@@ -67,8 +71,9 @@ def names_of(organization: Organization) -> dict[object, str]:
 
 
 def _row(
-    organization: Organization, budget: Budget, *, bar: Bar | None, names: dict[object, str], now: datetime
+    tenant: Tenant, budget: Budget, *, bar: Bar | None, names: dict[object, str], now: datetime
 ) -> BudgetRow:
+    organization, may_change = tenant.organization, tenant.may(right_to_set(budget.scope))
     whom = whom_text(budget, names=names)
     alert = BudgetAlert.objects.filter(budget=budget).order_by("-created_at", "-percent").first()
     count, href = _would_refuse(organization, budget, now) if budget.is_observed else (0, "")
@@ -83,7 +88,7 @@ def _row(
         is_observed=budget.is_observed,
         would_refuse=count,
         would_refuse_href=href,
-        href=reverse("budget_detail", args=[organization.slug, budget.pk]),
+        href=reverse("budget_detail", args=[organization.slug, budget.pk]) if may_change else "",
         bar=bar,
         subjects=_subjects(organization, budget, now) if budget.is_each else (),
     )

@@ -24,6 +24,7 @@ from gateway.alert_services import WrongWebhook, webhook_of
 from gateway.budget_bars import bars_at
 from gateway.budget_counts import place_of
 from gateway.budget_forms import FIELD_OF_TERM, BudgetTermsForm, WebhookForm
+from gateway.budget_rights import right_to_set
 from gateway.budget_rows import budget_rows, names_of
 from gateway.budget_texts import sentence_of, whom_text
 
@@ -89,7 +90,7 @@ def budget_new(request: HttpRequest, slug: str) -> HttpResponse:
 def budget_detail(request: HttpRequest, slug: str, budget_id: UUID) -> HttpResponse:
     tenant = tenant_of(request, slug)
     budget = _budget(tenant, budget_id)
-    tenant.require(Action.MANAGE_BUDGETS)
+    tenant.require(right_to_set(budget.scope))
     form = BudgetTermsForm(
         request.POST or None, tenant=tenant, time_zone=time_zone_of(request), budget=budget
     )
@@ -128,7 +129,7 @@ def budget_detail(request: HttpRequest, slug: str, budget_id: UUID) -> HttpRespo
 def budget_delete(request: HttpRequest, slug: str, budget_id: UUID) -> HttpResponse:
     tenant = tenant_of(request, slug)
     budget = _budget(tenant, budget_id)
-    tenant.require(Action.MANAGE_BUDGETS)
+    tenant.require(right_to_set(budget.scope))
     sentence = sentence_of(budget)
     with transaction.atomic():
         budget_services.remove_budget(organization=tenant.organization, budget_id=budget.pk)

@@ -67,9 +67,9 @@ def update_project(
     budget_usd: Decimal | None,
     budget_window: str,
     time_zone: str,
-    is_body_logging_on: bool = True,
-    is_caching_on: bool = False,
-    cache_ttl_seconds: int = DEFAULT_CACHE_TTL_SECONDS,
+    is_body_logging_on: bool,
+    is_caching_on: bool,
+    cache_ttl_seconds: int,
 ) -> None:
     """Replace everything that can be said about a project; None lifts a limit."""
     accounts.services.update_project(project=project, name=name, mode=mode)

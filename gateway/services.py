@@ -19,7 +19,7 @@ import accounts.services
 from accounts.models import ApiKey, Organization, Person, Project
 from accounts.services import bump_epoch
 from accounts.vault import DataKey, Vault
-from billing.models import Budget
+from billing.models import Budget, LedgerTransfer
 from billing.price_book import load_price_book
 from billing.services import grant_promotion
 from gateway import connection_rules
@@ -28,6 +28,8 @@ from gateway.egress import BaseUrlRefused, EgressPolicy, check_base_url
 from gateway.endpoint_rows import connection_secret_context
 from gateway.limit_services import set_plain_budget
 from gateway.models import MAX_BASE_URL_CHARACTERS, CustomModel, ProviderConnection
+
+STARTING_CREDIT = "Starting credit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +90,12 @@ def issue_key(
 def issue_first_key(
     *, organization: Organization, project: Project, person: Person, name: str
 ) -> tuple[ApiKey, str]:
-    """A new organization's first key, with the credit that the operator starts everyone with, once."""
+    """A new organization's first key, with the credit that the operator starts everyone with.
+
+    An organization gets it once, and so does a person, however many organizations they make.
+    """
     if settings.FAREBOX_STARTING_CREDIT_USD:
-        grant_promotion(
-            organization=organization,
-            amount_usd=Decimal(settings.FAREBOX_STARTING_CREDIT_USD),
-            description="Starting credit",
-            id=uuid.uuid5(organization.pk, "starting credit"),
-        )
+        _grant_starting_credit(organization, person)
     return issue_key(organization=organization, project=project, person=person, name=name)
 
 
@@ -242,6 +242,20 @@ def require_declarable(connection: ProviderConnection) -> None:
             f"deployment there as {connection_rules.OWN_ENDPOINT_PREFIX}{connection.provider} instead.",
             field="model",
         )
+
+
+def _grant_starting_credit(organization: Organization, person: Person) -> None:
+    # Under the lock, so that two people who start at once do not both bring theirs.
+    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    granted = LedgerTransfer.objects.filter(organization=organization, kind=LedgerTransfer.Kind.PROMOTION)
+    if granted.filter(description=STARTING_CREDIT).exists():
+        return
+    grant_promotion(
+        organization=organization,
+        amount_usd=Decimal(settings.FAREBOX_STARTING_CREDIT_USD),
+        description=STARTING_CREDIT,
+        id=uuid.uuid5(person.pk, STARTING_CREDIT),
+    )
 
 
 def _set_budget(key: ApiKey, *, amount_usd: Decimal | None, window: str, time_zone: str) -> None:

@@ -22,6 +22,7 @@ from billing.money import ZERO_USD
 from gateway.api.shapes import BudgetChange, BudgetInput, BudgetOutput, BudgetQuery
 from gateway.api.views import GatewayView, Rows
 from gateway.budget_counts import Place, counts_of, place_of
+from gateway.budget_rights import right_to_set
 from gateway.counters import MoneyCount
 
 STANDING = ("spent_usd", "held_usd", "left_usd", "period_starts_at", "period_ends_at")
@@ -50,6 +51,7 @@ class BudgetView(GatewayView):
     def create(self, request: Request, slug: str) -> Response:
         """A budget beside those there are; all of them must have room for a request."""
         given = self.given(BudgetInput)
+        self.tenant.require(right_to_set(given["scope"]))
         with transaction.atomic():
             budget = budget_services.create_budget(
                 organization=self.tenant.organization, terms=BudgetTerms(**given)
@@ -67,6 +69,8 @@ class BudgetView(GatewayView):
         """Change a budget. What it counts never changes under it: then the answer has another id."""
         budget, given = self._budget(budget_id), self.given(BudgetChange)
         terms = replace(terms_of(budget), **given)
+        for scope in (budget.scope, terms.scope):
+            self.tenant.require(right_to_set(scope))
         with transaction.atomic():
             changed = budget_services.update_budget(budget=budget, terms=terms)
             self.record("budget.update", target=str(changed), target_id=budget_id, changed=list(given))
@@ -82,6 +86,7 @@ class BudgetView(GatewayView):
             if has_recorded(organization, action="budget.remove", target_id=budget_id):
                 return Response(status=204)
             raise
+        self.tenant.require(right_to_set(budget.scope))
         with transaction.atomic():
             budget_services.remove_budget(organization=organization, budget_id=budget.pk)
             self.record("budget.remove", target=str(budget), target_id=budget_id)

@@ -29,6 +29,8 @@ from gateway.api.views import GatewayView, Rows
 from gateway.limit_services import plain_budget, plain_budgets
 from gateway.models import OutagePolicy
 
+CHANGEABLE = (*RATES, "name", "mode", "is_body_logging_on", "is_caching_on", "cache_ttl_seconds")
+
 
 class ProjectView(GatewayView):
     subject = "Projects"
@@ -61,7 +63,7 @@ class ProjectView(GatewayView):
         """Change a project; its limits hold within a second."""
         project, given = self.tenant.project(project_id), self.given(ProjectChange)
         budget = plain_budget(self.tenant.organization, Budget.Scope.PROJECT, project.pk)
-        current = {name: getattr(project, name) for name in (*RATES, "name", "mode")} | budget_terms(budget)
+        current = {name: getattr(project, name) for name in CHANGEABLE} | budget_terms(budget)
         with transaction.atomic():
             limit_services.update_project(project=project, **(current | given))
             self.record("project.update", target=project.name, target_id=project.pk, changed=list(given))

@@ -39,6 +39,17 @@ def test_the_request_of_another_organization_is_not_found(
     assert charlie.browser.get(f"/o/charlie-and-sons/requests/{event.id}/").status_code == 404
 
 
+@pytest.mark.parametrize(
+    "event_id",
+    [
+        pytest.param("e677d21f-dbff-7fff-bfff-ffffffffffff", id="the last moment of 9999"),
+        pytest.param("ffffffff-ffff-7fff-bfff-ffffffffffff", id="the year 10889"),
+    ],
+)
+def test_an_id_from_the_end_of_the_calendar_is_not_found(alice: Somebody, event_id: str) -> None:
+    assert alice.browser.get(f"/o/acme/requests/{event_id}/").status_code == 404
+
+
 def test_an_overview_without_requests_shows_how_to_send_one(alice: Somebody) -> None:
     page = alice.browser.get("/o/acme/").content.decode()
 
@@ -77,6 +88,36 @@ def test_every_group_leads_to_requests_that_sum_to_it(alice: Somebody, record: R
             )
 
 
+@pytest.mark.parametrize("name", ["key", "project"])
+def test_the_sum_is_that_of_the_rows_however_an_id_is_written(
+    alice: Somebody, record: Record, name: str
+) -> None:
+    record(at=timezone.now())
+    roll_up()
+    row = {"key": alice.key_row, "project": alice.project}[name]
+
+    for query in (
+        {name: str(row.pk)},
+        {name: row.pk.hex},
+        {name: str(row.pk).upper()},
+        {name: "junk"},
+        {"missing": name},
+    ):
+        log = alice.browser.get("/o/acme/requests/", query)
+        assert log.context["total"].requests == len(log.context["rows"]) == 1, query
+
+
+def test_the_days_of_a_period_are_shown_as_they_were_chosen(alice: Somebody) -> None:
+    """The last one is the day on which Berlin's summer time ended."""
+    alice.person.time_zone = "Europe/Berlin"
+    alice.person.save()
+    chosen = {"from": "2026-10-24", "to": "2026-10-25"}
+
+    page = alice.browser.get("/o/acme/requests/", chosen)
+
+    assert {"from": page.context["first_day"], "to": page.context["last_day"]} == chosen
+
+
 def test_the_spend_leads_to_ledger_entries_of_the_same_span(alice: Somebody, record: Record) -> None:
     record(at=timezone.now())
 
@@ -109,7 +150,10 @@ def test_the_log_is_paged_without_gap_or_repetition(alice: Somebody, record: Rec
         "?older=~~~",
         "?status=9999999999999999999999",
         "?key=x&project=y&tag=%F0%9F%98%80",
+        "?status=" + "9" * 5000,
         "?least_cost_usd=NaN&least_duration_ms=-1",
+        "?least_cost_usd=1e-20000",
+        "?least_cost_usd=0e20000",
         "?search=%27%22%3B--",
         "?from=9999-12-31&to=9999-12-31",
         "?by=organization",

@@ -1,7 +1,7 @@
 """Spans of time: what the URL asks for, on the viewer's wall clock."""
 
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -61,6 +61,7 @@ def test_custom_days_include_the_last_one() -> None:
 
     assert period.start == datetime(2026, 10, 31, 23, tzinfo=UTC)
     assert period.end == datetime(2026, 11, 10, 23, tzinfo=UTC)
+    assert period.last_day == date(2026, 11, 10)
     assert period.preset == "custom"
 
 

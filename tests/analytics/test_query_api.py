@@ -258,6 +258,7 @@ def test_reported_text_is_kept_only_where_the_switches_allow_it(
         ({"query_body": None}, "query_body"),
         ({"tags": [1]}, "tags"),
         ({"tags": {"a": 1}}, "tags"),
+        ({"tags": ["\ud800"]}, "tags"),
         ({"timestamp": "yesterday"}, "timestamp"),
         ({"timestamp": "2019-01-01 00:00:00"}, "timestamp"),
         ({"timestamp": "2199-01-01 00:00:00"}, "timestamp"),
@@ -384,6 +385,7 @@ def test_metrics_without_times_are_of_the_last_seven_days(boss: str, record: Rec
         ({"interval": "often"}, "interval"),
         ({"start_time": "noon"}, "start_time"),
         ({"start_time": "2020-01-01 00:00:00"}, "interval"),
+        ({"end_time": "0001-01-02 00:00:00"}, "end_time"),
     ],
 )
 def test_metrics_that_cannot_be_given_are_refused_by_name(

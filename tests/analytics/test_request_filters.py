@@ -118,3 +118,12 @@ def test_each_label_is_a_filter(record: Record, name: str) -> None:
 def test_a_list_of_tags_is_no_group_of_the_rollups() -> None:
     assert group_of_query({"tag": "red"}) == (Dimension.TAG, "red")
     assert group_of_query({"tag": "red,blue"}) is None
+
+
+def test_an_id_is_one_group_however_it_is_written_and_junk_is_none() -> None:
+    canonical = "6f0e5a2e-0000-4000-8000-000000000000"
+
+    for written in (canonical, canonical.upper(), canonical.replace("-", "")):
+        assert group_of_query({"key": written}) == (Dimension.KEY, canonical)
+    assert group_of_query({"project": "junk"}) is None
+    assert group_of_query({"missing": "key"}) is None

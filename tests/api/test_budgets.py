@@ -8,6 +8,7 @@ from accounts.models import AuditEntry
 from billing.models import Budget
 
 MONTHLY = {"scope": "organization", "amount_usd": "50", "window": "month"}
+NIGHTLY = {"scope": "tag", "subject": "night", "amount_usd": "1", "window": "day"}
 
 
 @pytest.mark.parametrize("window", ["hour", "day", "week", "month", "quarter", "total"])
@@ -93,7 +94,7 @@ def test_lifting_twice_is_as_lifting_once(owner):
 
 def test_lists_are_filtered(owner):
     owner.post("/budgets", MONTHLY)
-    owner.post("/budgets", {"scope": "tag", "subject": "night", "amount_usd": "1", "window": "day"})
+    owner.post("/budgets", NIGHTLY)
 
     def scopes(query):
         return [each["scope"] for each in owner.get(f"/budgets?{query}").json()["data"]]
@@ -117,8 +118,26 @@ def test_who_sees_spend_reads_and_who_manages_budgets_writes(
     assert viewer.delete(path).status_code == 403
     assert developer.post("/budgets", MONTHLY).status_code == 403
     assert billing.patch(path, {"amount_usd": "1"}).status_code == 200
-    assert admin.post("/budgets", MONTHLY).status_code == 201
+    assert admin.post("/budgets", NIGHTLY).status_code == 201
     for answer in (stranger.get(path), stranger.patch(path, {}), stranger.delete(path)):
         assert answer.status_code == 404
     assert stranger.post("/budgets", MONTHLY).status_code == 404
     assert Budget.objects.filter(pk=told["id"]).exists()
+
+
+def test_the_organization_s_budget_is_billing_s(owner, admin, billing):
+    whole = owner.post("/budgets", MONTHLY).json()["id"]
+    nightly = admin.post("/budgets", NIGHTLY).json()["id"]
+
+    widened = {"scope": "organization", "subject": ""}
+    for answer in (
+        admin.post("/budgets", MONTHLY),
+        admin.patch(f"/budgets/{whole}", {"amount_usd": "1"}),
+        admin.patch(f"/budgets/{whole}", {"scope": "tag", "subject": "night"}),
+        admin.patch(f"/budgets/{nightly}", widened),
+        admin.delete(f"/budgets/{whole}"),
+    ):
+        assert answer.status_code == 403
+    assert set(Budget.objects.values_list("scope", "amount_usd")) == {("organization", 50), ("tag", 1)}
+    assert admin.delete(f"/budgets/{nightly}").status_code == 204
+    assert billing.delete(f"/budgets/{whole}").status_code == 204

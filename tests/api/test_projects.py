@@ -26,6 +26,17 @@ def test_a_project_is_made_read_and_changed(owner):
     assert set(actions) == {"project.create", "project.update"}
 
 
+def test_a_change_leaves_what_it_does_not_name(owner):
+    project = owner.somebody.project
+    kept = {"is_body_logging_on": False, "is_caching_on": True, "cache_ttl_seconds": 600}
+    Project.objects.filter(pk=project.pk).update(**kept)
+
+    assert owner.patch(f"/projects/{project.pk}", {"concurrent_requests": 3}).status_code == 200
+
+    changed = Project.objects.filter(pk=project.pk).values("concurrent_requests", *kept).get()
+    assert changed == {"concurrent_requests": 3, **kept}
+
+
 def test_a_name_that_is_taken_is_a_conflict_and_changes_nothing(owner):
     answer = owner.post("/projects", {"name": "default"})
 

@@ -1,6 +1,7 @@
-"""Promotion codes: so many uses, once to an organization, until they expire."""
+"""Promotion codes: so many uses, once to an organization and to a person, until they expire."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -8,9 +9,11 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
+from accounts.services import sign_up_organization
 from billing.errors import InvalidAmount, PromotionRefused
 from billing.models import PromotionCode
 from billing.promotions import UNKNOWN, create_promotion_code, redeem_promotion_code, withdraw_promotion_code
+from billing.selectors import balance_usd
 from tests.billing.payment_cases import balance, moves
 from tests.people import founder
 
@@ -41,6 +44,17 @@ def test_an_organization_uses_a_code_once(alice, code):
     assert balance(alice) == 10
     code.refresh_from_db()
     assert code.uses == 1
+
+
+def test_a_person_uses_a_code_once_whatever_the_organization(alice, charlie, code):
+    second = sign_up_organization(person=alice.person, name="Acme again")
+    redeem(alice)
+
+    with pytest.raises(PromotionRefused, match="You have used this code already, for another organization"):
+        redeem_promotion_code(organization=second, person=alice.person, code="WELCOME-10")
+
+    redeem(charlie)
+    assert [balance_usd(second), balance(charlie)] == [0, 10]
 
 
 def test_the_last_use_is_the_last(alice, charlie, code):
@@ -106,12 +120,34 @@ def test_a_code_is_made_once_and_not_for_the_past(db, code):
         create_promotion_code(code="PAST", amount_usd=Decimal(1), most_uses=1, expires_at=timezone.now())
 
 
+def test_one_person_racing_for_several_organizations_redeems_once(committed, django_db_setup):
+    name = f"ONE-{timezone.now():%H%M%S%f}"
+    create_promotion_code(code=name, amount_usd=Decimal(10), most_uses=9)
+    somebody = founder(f"{name}@example.com", organization_name=name)
+    others = [sign_up_organization(person=somebody.person, name=f"{name} {n}") for n in range(2)]
+    organizations = [somebody.organization, *others]
+
+    race(*(replace(somebody, organization=each) for each in organizations), name=name)
+
+    assert sorted(balance_usd(each) for each in organizations) == [0, 0, 10]
+    assert PromotionCode.objects.get(code=name).uses == 1
+
+
 def test_racing_redemptions_give_each_organization_once_and_no_use_too_many(committed, django_db_setup):
     name = f"RACE-{timezone.now():%H%M%S%f}"
     create_promotion_code(code=name, amount_usd=Decimal(10), most_uses=2)
     people = [founder(f"{name}-{n}@example.com", organization_name=f"{name} {n}") for n in range(3)]
 
-    def race(somebody):
+    race(*people * 3, name=name)
+
+    assert sorted(balance(somebody) for somebody in people) == [0, 10, 10]
+    assert PromotionCode.objects.get(code=name).uses == 2
+
+
+def race(*somebodies, name):
+    """All of them redeem the code at once."""
+
+    def take(somebody):
         try:
             redeem(somebody, name)
         except PromotionRefused:
@@ -119,11 +155,8 @@ def test_racing_redemptions_give_each_organization_once_and_no_use_too_many(comm
         finally:
             connections.close_all()
 
-    racers = [threading.Thread(target=race, args=[somebody]) for somebody in people for _ in range(3)]
+    racers = [threading.Thread(target=take, args=[somebody]) for somebody in somebodies]
     for racer in racers:
         racer.start()
     for racer in racers:
         racer.join()
-
-    assert sorted(balance(somebody) for somebody in people) == [0, 10, 10]
-    assert PromotionCode.objects.get(code=name).uses == 2

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.asgi import MOUNTS, OPERATIONS
+from gateway.management_paths import MANAGEMENT_PATHS
 from tests.architecture.source import ROOMS
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +66,16 @@ def test_the_proxy_sends_every_mount_to_the_data_plane(mount):
     (paths,) = re.findall(r"@data_plane path (.*)", CADDYFILE)
 
     assert f"{mount}/*" in paths.split()
+
+
+def test_the_proxy_sends_management_paths_to_the_web_process_before_their_mounts():
+    (paths,) = re.findall(r"@management path ((?:.*\\\n)*.*)", CADDYFILE)
+
+    assert paths.replace("\\", " ").split() == [
+        path for own in MANAGEMENT_PATHS for path in (own, f"{own}/*")
+    ]
+    assert "handle @management {\n\t\treverse_proxy web:8000 {" in CADDYFILE
+    assert CADDYFILE.index("handle @management") < CADDYFILE.index("handle @data_plane")
 
 
 def test_the_proxy_shows_health_and_hides_metrics():

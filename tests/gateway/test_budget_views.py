@@ -219,12 +219,36 @@ def test_a_deleted_budget_is_gone(alice: Somebody) -> None:
     ],
 )
 def test_roles_see_and_change_what_they_may(alice: Somebody, role: Role, sees: int, changes: int) -> None:
-    budget = make(alice)
+    budget = make(alice, scope="tag", subject="nightly")
     browser = teammate("mate@example.com", of=alice, role=role).browser
 
     assert browser.get(LIST).status_code == sees
     assert browser.get(NEW).status_code == changes
     assert browser.get(f"{LIST}{budget.pk}/").status_code == changes
+
+
+@pytest.mark.parametrize(("role", "amounts"), [(Role.ADMIN, [10]), (Role.BILLING, [20, 50])])
+def test_the_organization_s_budget_is_billing_s(alice: Somebody, role: Role, amounts: list[int]) -> None:
+    url = f"{LIST}{make(alice).pk}/"
+    mate = teammate("mate@example.com", of=alice, role=role)
+
+    mate.browser.post(NEW, form())
+    mate.browser.post(url, form(amount_usd="20", time_zone="UTC"))
+
+    assert sorted(Budget.objects.values_list("amount_usd", flat=True)) == amounts
+    assert (url in page_of(mate)) == (role == Role.BILLING)
+    assert ("The whole organization" in page_of(mate, NEW)) == (role == Role.BILLING)
+    assert mate.browser.post(f"{url}delete/").status_code == (302 if role == Role.BILLING else 403)
+
+
+def test_an_admin_cannot_widen_a_budget_to_the_organization(alice: Somebody) -> None:
+    budget = make(alice, scope="tag", subject="nightly")
+    admin = teammate("mate@example.com", of=alice, role=Role.ADMIN)
+
+    response = admin.browser.post(f"{LIST}{budget.pk}/", form(whom="organization"))
+
+    assert "Select a valid choice." in response.content.decode()
+    assert Budget.objects.get().scope == "tag"
 
 
 def test_a_stranger_finds_nothing(alice: Somebody, charlie: Somebody) -> None:

@@ -10,7 +10,6 @@ from accounts.models import ApiKey, OrganizationEpoch
 from accounts.vault import SealBroken, Vault
 from billing.errors import InvalidBudget
 from billing.models import Budget
-from billing.selectors import balance_usd
 from gateway import services
 from gateway.connection_rules import WrongConnection
 from gateway.models import CustomModel, ProviderConnection
@@ -376,23 +375,3 @@ def test_models_that_cannot_be_called_or_priced_are_refused(
 
     assert refused.value.field == field
     assert not CustomModel.objects.exists()
-
-
-def test_a_new_organization_is_given_its_starting_credit_once(alice, settings):
-    settings.FAREBOX_STARTING_CREDIT_USD = 5
-    first = {"organization": alice.organization, "project": alice.project, "person": alice.person}
-
-    services.issue_first_key(**first, name="First")
-    services.issue_first_key(**first, name="First again")
-
-    assert balance_usd(alice.organization) == Decimal(5)
-
-
-def test_without_a_starting_credit_a_new_organization_has_nothing(alice, settings):
-    settings.FAREBOX_STARTING_CREDIT_USD = 0
-
-    services.issue_first_key(
-        organization=alice.organization, project=alice.project, person=alice.person, name="First"
-    )
-
-    assert balance_usd(alice.organization) == Decimal(0)
