@@ -18,10 +18,11 @@ from gateway.answer_headers import (
     standing_of,
     timing_headers,
 )
+from gateway.answer_price import FREE
 from gateway.errors import GatewayError
 from gateway.exchange import HeaderPairs, Incoming, Reply
 from gateway.running import Running
-from gateway.trace import FREE, Trace
+from gateway.trace import Trace
 from gateway.treatment import TreatedStream
 from gateway.wire.answer import render_answer
 from gateway.wire.failure import render_failure

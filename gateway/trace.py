@@ -13,10 +13,10 @@ from uuid import UUID
 
 from msgspec import Struct, structs
 
-from billing.errors import UnknownPrice
-from billing.pricing import DEFAULT_TIER, Cost, Price, cost_of
+from billing.pricing import Cost
 from billing.terms import Bill, limited_version, within
 from billing.usage import TokenUsage
+from gateway.answer_price import FREE, NO_TOKENS, priced
 from gateway.claims import Claim
 from gateway.errors import GatewayError
 from gateway.identifiers import new_request_id
@@ -33,13 +33,10 @@ MAX_MESSAGE_CHARACTERS = 512
 MAX_LABEL_CHARACTERS = 256
 CLIENT_LEFT_STATUS = 499
 RACE_LEG = "race_leg"
-PICO_PER_NANO = 1000
 # The error of an attempt that was given up because its client left, or because we had to stop.
 ABANDONED = "request_cancelled"
 
-NO_TOKENS = TokenUsage()
 NOTHING_USED = Reading(usage=NO_TOKENS, is_estimated=False)
-FREE = Cost()
 NOTHING_BILLED = Bill(FREE, FREE, "")
 
 
@@ -264,42 +261,13 @@ class Trace:
         usage, tier, target = reading.usage, reading.service_tier, self.target
         billed = self._billed
         if billed is None or billed[0] != usage or billed[1] != tier or billed[2] is not target:
-            billed = self._billed = (usage, tier, target, self._priced(reading))
+            bill = NOTHING_BILLED if target is None else self._priced(reading, target)
+            billed = self._billed = (usage, tier, target, bill)
         return billed[3]
 
-    def _priced(self, reading: Reading) -> Bill:
-        """A unit that the price does not know is never free: the whole hold is taken instead."""
-        if self.target is None:
-            return NOTHING_BILLED
-        # Who pays the provider itself is charged nothing, so no terms bind.
-        terms, usage = None if self.is_own_credential else self.target.terms, reading.usage
-        price = self._price_of_tier(reading)
-        version = price.version
-        try:
-            if terms is not None:
-                terms = terms.at_tier(price.tier)
-                version = terms.version
-            if usage == NO_TOKENS:
-                return Bill(FREE, FREE, version)
-            cost = cost_of(usage, price)
-            return Bill(cost, cost if terms is None else terms.charge_of(usage, cost), version)
-        except UnknownPrice:
-            whole = Cost(request_pico=self.held_nano * PICO_PER_NANO)
-            return Bill(whole, whole, version)
-
-    def _price_of_tier(self, reading: Reading) -> Price:
-        """The price of the tier that the provider names, else of the one that it was asked for."""
-        assert self.target is not None, "only what was sent has a price"
-        price = self.target.price
-        if not price.tiers:
-            return price
-        served = reading.service_tier
-        if served is None and (asked := self.asked) and "service_tier" not in self.dropped_params:
-            served = asked.forwarded.get("service_tier")
-        try:
-            return price.at_tier(served or DEFAULT_TIER)
-        except UnknownPrice:
-            return price
+    def _priced(self, reading: Reading, target: Target) -> Bill:
+        asked, held_nano = self.asked, self.held_nano
+        return priced(reading, target, asked=asked, dropped=self.dropped_params, held_nano=held_nano)
 
     def event(
         self, *, status: int, ending: str, reading: Reading | None = None, error: GatewayError | None = None
