@@ -81,11 +81,12 @@ class Incoming(Struct, frozen=True):
     def forwarded_headers(self) -> list[tuple[str, str]]:
         """What the provider is to see beside the body: a few of the client's headers, and ours."""
         own = [(HOPS_HEADER.decode(), str(self.hops + 1)), (REQUEST_ID_HEADER, self.trace.id_text)]
-        return [*_forwarded(self.special.items()), *own]
+        return [*told_to_provider(self.special), *own]
 
 
-def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[str, str]]:
-    for name, value in headers:
+def told_to_provider(headers: Headers) -> Iterable[tuple[str, str]]:
+    """Those of the client's headers that reach the provider, as the provider gets them."""
+    for name, value in headers.items():
         wanted = name.removeprefix(FORWARD_PREFIX) if name.startswith(FORWARD_PREFIX) else name
         if wanted == name and name not in FORWARDED_HEADERS:
             continue

@@ -43,9 +43,10 @@ async def ask(
     scope: str = "a",
     threshold: str = "",
     model: str = "echo@fake",
+    headers: dict[str, str] | None = None,
     **parameters: Any,
 ) -> Reply:
-    headers = {"x_bf_cache_key": scope, "x_bf_cache_type": "semantic"}
+    headers = {"x_bf_cache_key": scope, "x_bf_cache_type": "semantic", **(headers or {})}
     if threshold:
         headers["x_bf_cache_threshold"] = threshold
     reply = await call(gateway, team.key, chat(model, text, **parameters), **headers)
@@ -137,7 +138,7 @@ async def test_an_embedding_is_a_call_of_its_own_and_the_hit_costs_nothing(
     ]
 
 
-async def test_other_parameters_scopes_and_instructions_are_not_compared(
+async def test_other_parameters_scopes_instructions_and_headers_are_not_compared(
     gateway: Process, likeness: Team
 ) -> None:
     await ask(gateway, likeness, ASKED)
@@ -148,9 +149,10 @@ async def test_other_parameters_scopes_and_instructions_are_not_compared(
         await ask(gateway, likeness, ALIKE, temperature=0.5),
         await ask(gateway, likeness, ALIKE, scope="b"),
         await ask(gateway, likeness, ALIKE, messages=system),
+        await ask(gateway, likeness, ALIKE, headers={"x_bf_eh_x_user": "b"}),
     ]
 
-    assert [debug(reply)["cache_hit"] for reply in others] == [False] * 3
+    assert [debug(reply)["cache_hit"] for reply in others] == [False] * 4
 
 
 async def test_two_organizations_never_share_what_is_alike(
