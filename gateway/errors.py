@@ -378,6 +378,12 @@ class UpstreamTimeout(UpstreamError):
     status, type, code = 504, "timeout_error", "timeout"
 
 
+class RequestNotWritten(GatewayError):
+    """What was to be sent is no HTTP, such as a credential with a line end: the provider never saw it."""
+
+    status, type, code, may_fall_back = 502, "upstream_error", "provider_error", True
+
+
 class UpstreamRefused(GatewayError):
     """The provider found fault with the client's request: its status and its words are kept."""
 
