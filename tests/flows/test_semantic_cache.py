@@ -11,6 +11,7 @@ from gateway.models import ProviderConnection
 from gateway.reuse_services import has_vectors, set_embedding_endpoint
 from gateway.services import connect_provider
 from tests.flows.calls import Reply, call, is_at_rest, send, soon
+from tests.gateway.scripted_upstream import answering, scripted_upstream
 from tests.house import House, Process, Team, apart, chat, new_team
 
 PRICE_USD = Decimal("2.5")
@@ -236,6 +237,27 @@ async def test_an_endpoint_that_fails_lets_the_request_go_on(
     assert served.ending == "completed"
 
 
+@pytest.mark.parametrize("status", [402, 429, 503])
+async def test_an_endpoint_that_is_used_up_lets_the_request_go_on(
+    status: int, gateway: Process, team: Team, house: House
+) -> None:
+    if not await apart(has_vectors):
+        pytest.skip("this PostgreSQL has no pgvector")
+    script = answering(b"HTTP/1.1 %d No\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}" % status)
+    async with scripted_upstream(script) as endpoint:
+        await apart(choose_embedder, team, house, base_url=endpoint.url)
+        replies: list[Reply] = []
+
+        async def is_tried() -> bool:
+            replies.append(await ask(gateway, team, uuid.uuid4().hex))
+            return replies[-1].status != 200 or "endpoint failed" in debug(replies[-1])["reason"]
+
+        await soon(is_tried, "the setting to reach the gateway")
+
+    assert (replies[-1].status, debug(replies[-1])["cache_hit"]) == (200, False)
+    assert debug(replies[-1])["reason"] == "the embeddings endpoint failed"
+
+
 async def test_without_pgvector_the_header_is_a_miss_that_says_so(
     house: House, likeness: Team, gateway: Process
 ) -> None:
@@ -260,11 +282,13 @@ async def test_a_cleared_answer_is_not_found_by_likeness_either(gateway: Process
     assert debug(await ask(gateway, likeness, ALIKE))["cache_hit"] is False
 
 
-def choose_embedder(team: Team, house: House, model: str = "embedder") -> ProviderConnection:
+def choose_embedder(
+    team: Team, house: House, model: str = "embedder", *, base_url: str = ""
+) -> ProviderConnection:
     endpoint = connect_provider(
         organization=team.organization,
         provider="own-embedder",
-        base_url=f"{house.simulator_url}/v1",
+        base_url=base_url or f"{house.simulator_url}/v1",
         api_key="sk-embed",
     )
     set_embedding_endpoint(
