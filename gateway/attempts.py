@@ -177,7 +177,8 @@ class Attempts:
                 duration_ms=to_microsecond(trace.now_ms - begun_ms),
             )
             trace.end_attempt(attempt, begun_ms)
-            if is_probe and error_type == ABANDONED:
+            if is_probe:
+                # Nothing where the attempt has said how the target is.
                 breakers.abandon(key_of(target))
 
     def _note_error(self, target: Target, error: GatewayError) -> None:

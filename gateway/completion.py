@@ -64,6 +64,9 @@ class Completions:
             if self.reuse.concerns(policy, request, incoming.headers):
                 route = await self.reuse.applied(route, trace, incoming.headers)
             running, route = await self._admit(trace, policy, request, route)
+        except asyncio.CancelledError:
+            self.reuse.end(trace, ending="client_left")
+            raise
         except Exception as exc:  # noqa: BLE001  # whatever it is, the client gets an answer
             error = known_error(exc, trace)
             self.running.refuse(trace, error)

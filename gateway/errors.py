@@ -292,8 +292,9 @@ class DuplicateRequest(GatewayError):
 
     def __init__(self, *, seconds: int, retry_after_seconds: float) -> None:
         super().__init__(
-            f"This is the same request (session, model, messages and tools) as one of the last {seconds} "
-            "seconds, and this organization refuses duplicates. If it is meant, send it again later.",
+            "This is the same request (session, model, messages, tools and headers for the provider) as one "
+            f"of the last {seconds} seconds, and this organization refuses duplicates. If it is meant, send "
+            "it again later.",
             retry_after_seconds=retry_after_seconds,
         )
 
@@ -375,6 +376,12 @@ class UpstreamRateLimited(UpstreamError):
 
 class UpstreamTimeout(UpstreamError):
     status, type, code = 504, "timeout_error", "timeout"
+
+
+class RequestNotWritten(GatewayError):
+    """What was to be sent is no HTTP, such as a credential with a line end: the provider never saw it."""
+
+    status, type, code, may_fall_back = 502, "upstream_error", "provider_error", True
 
 
 class UpstreamRefused(GatewayError):

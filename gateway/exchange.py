@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from gateway.caller import Headers
 from gateway.errors import GatewayError
+from gateway.http1 import HEADER_NAME
 from gateway.trace import Trace
 from gateway.wire.chat import ParseLimits, parse_chat_request
 from gateway.wire.chat_request import ChatRequest
@@ -26,6 +27,8 @@ WITHHELD_HEADERS = frozenset(
         b"authorization", b"proxy-authorization", b"cookie", b"host", b"connection", b"forwarded", b"via",
         b"transfer-encoding", b"te", b"upgrade", b"expect", b"keep-alive", b"x-api-key", b"api-key",
         b"x-goog-api-key", b"accept-encoding", b"x-real-ip",
+        # They choose an account beside the credential.
+        b"openai-organization", b"openai-project", b"x-goog-user-project",
     }
 )  # fmt: skip
 WITHHELD_PREFIXES = (b"x-bf-", b"content-", b"x-forwarded-", b"proxy-", b"x-farebox-", b"cf-")
@@ -81,13 +84,16 @@ class Incoming(Struct, frozen=True):
     def forwarded_headers(self) -> list[tuple[str, str]]:
         """What the provider is to see beside the body: a few of the client's headers, and ours."""
         own = [(HOPS_HEADER.decode(), str(self.hops + 1)), (REQUEST_ID_HEADER, self.trace.id_text)]
-        return [*_forwarded(self.special.items()), *own]
+        return [*told_to_provider(self.special), *own]
 
 
-def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[str, str]]:
-    for name, value in headers:
+def told_to_provider(headers: Headers) -> Iterable[tuple[str, str]]:
+    """Those of the client's headers that reach the provider, as the provider gets them."""
+    for name, value in headers.items():
         wanted = name.removeprefix(FORWARD_PREFIX) if name.startswith(FORWARD_PREFIX) else name
         if wanted == name and name not in FORWARDED_HEADERS:
+            continue
+        if not HEADER_NAME.fullmatch(wanted):
             continue
         if wanted in WITHHELD_HEADERS or wanted.startswith(WITHHELD_PREFIXES):
             continue

@@ -14,6 +14,8 @@ import httpx
 
 Headers = list[tuple[bytes, bytes]]
 
+HEADER_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 # Written here and never taken from the caller: another Host would lead a checked connection to another site,
@@ -21,7 +23,6 @@ _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _OWN_HEADERS: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _ACCEPT_ENCODING: Final = b"accept-encoding"
 _START: Final = re.compile(rb"[A-Z]+ [!-~]+ HTTP/1\.1")
-_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # All that the value of a header may hold.
 _VALUE_BYTES: Final = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 _LINE_END: Final = b"\r\n"
@@ -83,7 +84,7 @@ def encode(
 @lru_cache(maxsize=_REMEMBERED_NAMES)
 def _field_of(name: bytes) -> tuple[bytes, bool]:
     """How a header begins (nothing for one that is written here), and whether it names codings."""
-    if not _NAME.fullmatch(name):
+    if not HEADER_NAME.fullmatch(name):
         raise httpx.LocalProtocolError(_NOT_ALLOWED)
     lower = name.lower()
     return b"" if lower in _OWN_HEADERS else name + b": ", lower == _ACCEPT_ENCODING

@@ -9,7 +9,7 @@ import logging
 
 from gateway.answer_cache import AnswerCache, entry_key
 from gateway.embedder import Embedder, is_configured
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.policy import Policy
 from gateway.settings import GatewaySettings
 from gateway.trace import Trace
@@ -63,7 +63,8 @@ class Likeness:
             treatment.search = {**treatment.search, "reason": NO_DATABASE}
             return []
         except GatewayError as error:
-            if error.status in (402, 429):
+            # Our own limits bind the embedding too; the endpoint's are its failure.
+            if error.status in (402, 429) and not isinstance(error, UpstreamError):
                 raise
             treatment.search = {"reason": NO_EMBEDDING}
             return []

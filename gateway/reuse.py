@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from gateway.answer_cache import AnswerCache, entry_key, scope_digest
 from gateway.errors import DuplicateRequest
+from gateway.exchange import told_to_provider
 from gateway.likeness import Likeness
 from gateway.limits import Need
 from gateway.policy import Policy, shard_prefix
@@ -67,9 +68,11 @@ class Reuse:
         assert request is not None, "what is asked is known"
         wish = read_cache_wish(headers, longest_ttl_seconds=self._longest_ttl_seconds)
         treatment = trace.treatment = Treatment(
-            wants_healing=request.wants_healing, limit_bytes=self._answer_limit_bytes
+            wants_healing=request.wants_healing,
+            limit_bytes=self._answer_limit_bytes,
+            told_headers=tuple(sorted(told_to_provider(headers))),
         )
-        treatment.ticket = _ticket(policy, request, route, wish, is_healed=treatment.wants_healing)
+        treatment.ticket = _ticket(policy, request, route, wish, treatment=treatment)
         marked = self._mark(policy, request, trace, treatment)
         try:
             route = await self._with_the_same(route, trace, treatment)
@@ -143,7 +146,8 @@ class Reuse:
         endpoint = policy.reuse.embedding if policy.reuse is not None else None
         embedded_by = f"{endpoint.connection.id.hex}/{endpoint.model}" if endpoint else ""
         scope = f"{_scope(policy, wish)} {embedded_by}"
-        return kinship(asked, asked_of=_address(first), scope=scope, is_healed=treatment.wants_healing)
+        asked_of = _address(first, treatment)
+        return kinship(asked, asked_of=asked_of, scope=scope, is_healed=treatment.wants_healing)
 
     def _mark(
         self, policy: Policy, request: ChatRequest, trace: Trace, treatment: Treatment
@@ -152,7 +156,7 @@ class Reuse:
         seconds = policy.reuse.deduplication_seconds if policy.reuse is not None else 0
         if not seconds:
             return None
-        digest = conversation_digest(request, caller=policy.key_id.hex)
+        digest = conversation_digest(request, caller=policy.key_id.hex, headers=treatment.told_headers)
         treatment.mark_key = f"{shard_prefix(policy.shard)}asked:{policy.organization_id.hex}:{digest}"
         life_ms = seconds * SECOND_MS
         return self._redis.submit(("SET", treatment.mark_key, trace.request_id.hex, "NX", "PX", life_ms))
@@ -198,7 +202,7 @@ def _hit(route: Route, trace: Trace, kept: KeptAnswer, target: Target) -> Route:
 
 
 def _ticket(
-    policy: Policy, request: ChatRequest, route: Route, wish: CacheWish, *, is_healed: bool
+    policy: Policy, request: ChatRequest, route: Route, wish: CacheWish, *, treatment: Treatment
 ) -> Ticket | None:
     project_seconds = policy.reuse.cache_ttl_seconds if policy.reuse is not None else 0
     if wish.is_bypassed or not (wish.key or project_seconds):
@@ -209,7 +213,10 @@ def _ticket(
     scope = _scope(policy, wish)
     first = route.targets[0]
     cache_id = fingerprint(
-        first.request or request, asked_of=_address(first), scope=scope, is_healed=is_healed
+        first.request or request,
+        asked_of=_address(first, treatment),
+        scope=scope,
+        is_healed=treatment.wants_healing,
     )
     seconds = wish.ttl_seconds or project_seconds or DEFAULT_TTL_SECONDS
     return Ticket(
@@ -217,8 +224,8 @@ def _ticket(
     )
 
 
-def _address(target: Target) -> Asked:
-    return Asked(target.provider, target.model, target.region)
+def _address(target: Target, treatment: Treatment) -> Asked:
+    return Asked(target.provider, target.model, target.region, treatment.told_headers)
 
 
 def _target_of(kept: KeptAnswer, route: Route) -> Target | None:

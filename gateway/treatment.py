@@ -56,6 +56,8 @@ class Treatment:
     """The most of an answer that is held back or kept."""
     mark_key: str = ""
     """Where Redis remembers this request, so that its double is refused."""
+    told_headers: tuple[tuple[str, str], ...] = ()
+    """The client's headers that the provider gets and may answer by, in the order of their names."""
 
     @property
     def cache_debug(self) -> JsonObject | None:

@@ -11,7 +11,13 @@ from typing import Protocol
 import httpx
 
 from gateway.egress import EgressPolicy, EgressRefused
-from gateway.errors import GatewayError, InvalidProviderResponse, ProviderError, UpstreamTimeout
+from gateway.errors import (
+    GatewayError,
+    InvalidProviderResponse,
+    ProviderError,
+    RequestNotWritten,
+    UpstreamTimeout,
+)
 from gateway.outer_transport import OuterTransport
 from gateway.pressure import Pressure
 from gateway.providers.base import Provider, UpstreamCall
@@ -60,7 +66,10 @@ class Outbound:
     unguarded: EgressPolicy
 
     async def send(self, call: UpstreamCall, *, target: Target) -> Answer:
-        """Send one request and give the answer's head. Raises ProviderError or UpstreamTimeout."""
+        """Send one request and give the answer's head.
+
+        Raises ProviderError, UpstreamTimeout or RequestNotWritten.
+        """
         headers = [(name.encode(), value.encode()) for name, value in call.headers]
         policy = self.guarded if target.is_guarded else self.unguarded
         try:
@@ -77,6 +86,8 @@ def translate(failure: Exception, *, provider: str) -> GatewayError:
         return UpstreamTimeout(f"The provider {provider} did not answer in time.")
     if isinstance(failure, EgressRefused):
         return ProviderError(f"The endpoint of {provider} may not be connected to: {failure}")
+    if isinstance(failure, httpx.LocalProtocolError):
+        return RequestNotWritten(f"The request to {provider} cannot be written as HTTP.")
     if isinstance(failure, httpx.ConnectError):
         return ProviderError(f"The provider {provider} cannot be reached.")
     return ProviderError(f"The connection to {provider} broke off.")

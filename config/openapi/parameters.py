@@ -194,6 +194,7 @@ PROVIDER_PARAMETERS: dict[str, Schema] = {
     "prompt_cache_retention": _choice("How long the provider's cache lives.", *CACHE_RETENTIONS),
     "truncation": _label("What the provider does with a prompt that is too long."),
     "generation_config": _of("object", "Google's settings."),
+    "generationConfig": _of("object", "The same by Google's other spelling."),
     "google": {"description": "Google's further settings."},
     "sensitive_word_check": _of("boolean", "The provider's own check."),
     "onboarding": _of("boolean", "Marks first requests."),

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 # "Not stated" means that the vendor is silent, and that the entry is a conclusion from what is named there.
 
 # Words of other APIs. OpenAI and who follows it strictly refuse them as unknown.
-FOREIGN = frozenset({"top_k", "generation_config", "request_metadata", "truncation", "image_config"})
+FOREIGN = frozenset(
+    {"top_k", "generation_config", "generationConfig", "request_metadata", "truncation", "image_config"}
+)
 
 # https://github.com/openai/openai-python/blob/e43b422/src/openai/types/chat/completion_create_params.py
 # (release of 2026-08-21, read 2026-11-27)

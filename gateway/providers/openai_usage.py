@@ -28,7 +28,7 @@ def read_usage(report: Any) -> tuple[ReportedUsage | None, str]:
         return None, ""
     if type(report) is not dict:
         return None, "usage is not an object"
-    prompt, completion = _count(report.get("prompt_tokens")), _count(report.get("completion_tokens"))
+    prompt, completion = _count(report.get("prompt_tokens")), _completion(report)
     if prompt is None or completion is None or prompt + completion == 0:
         return None, "prompt_tokens or completion_tokens is missing, negative or absurd"
     prompt_details = _details(report.get("prompt_tokens_details"))
@@ -40,6 +40,15 @@ def read_usage(report: Any) -> tuple[ReportedUsage | None, str]:
         searches=_searches(report, completion_details),
     )
     return ReportedUsage(tokens, prompt_details, completion_details, "; ".join(notes)), ""
+
+
+def _completion(report: JsonObject) -> int | None:
+    """Google leaves it out where nothing was said, although there were thoughts."""
+    completion = report.get("completion_tokens")
+    prompt, total = _count(report.get("prompt_tokens")), _count(report.get("total_tokens"))
+    if completion is None and prompt is not None and total is not None and total > prompt:
+        return 0
+    return _count(completion)
 
 
 def _split_prompt(prompt: int, details: JsonObject, report: JsonObject, notes: list[str]) -> dict[str, int]:
@@ -105,7 +114,11 @@ def _split_writes(
 def _split_completion(
     prompt: int, completion: int, details: JsonObject, report: JsonObject, notes: list[str]
 ) -> dict[str, int]:
-    reasoning = _count(details.get("reasoning_tokens")) or 0
+    reasoning = _count(details.get("reasoning_tokens"))
+    if reasoning is None:
+        reasoning = _unnamed_thoughts(prompt, completion, report)
+        if reasoning:
+            notes.append(f"total_tokens has {reasoning} tokens more than are named, taken as reasoning")
     audio = _count(details.get("audio_tokens")) or 0
     if audio > completion:
         notes.append(f"audio_tokens is {audio}, more than the {completion} completion tokens")
@@ -116,6 +129,18 @@ def _split_completion(
         notes.append("reasoning tokens are reported apart from completion_tokens")
         return {"output": completion - audio, "reasoning": reasoning, "audio_output": audio}
     return {"output": completion - audio - reasoning, "reasoning": reasoning, "audio_output": audio}
+
+
+def _unnamed_thoughts(prompt: int, completion: int, report: JsonObject) -> int:
+    """What only the total shows. What is named of the prompt may stand beside it, and is no thought.
+
+    Google bills thoughts as output, but its OpenAI-compatible answers neither name them nor count them
+    as completion. https://discuss.ai.google.dev/t/127400 (checked 2026-11-27)
+    """
+    excess = max(0, (_count(report.get("total_tokens")) or 0) - prompt - completion)
+    named = _named_parts(_details(report.get("prompt_tokens_details")), report)
+    beside = sum(_count(named.get(name)) or 0 for name in PROMPT_PARTS)
+    return 0 if excess == beside else excess
 
 
 def _searches(report: JsonObject, completion_details: JsonObject) -> int:

@@ -112,13 +112,13 @@ class _Choice:
         }
 
     def _add_call(self, piece: Any) -> int:
-        position = piece.get("index", 0) if type(piece) is dict else -1
+        position = piece.get("index") if type(piece) is dict else None
         if type(position) is not int or not 0 <= position < MAX_CALLS:
             raise NotJoinable("tool_calls")
         known = self._calls.setdefault(position, {"arguments": []})
         for name, value in piece.items():
             if name in ("id", "type") and type(value) is str:
-                known[name] = value or known.get(name, "")
+                _name(known, name, value)
             elif name in ("function", "custom") and type(value) is dict:
                 _add_called(known, name, value)
             elif name != "index" and value is not None:
@@ -130,6 +130,8 @@ class _Choice:
             raise NotJoinable("logprobs")
         known = self._logprobs = self._logprobs or {}
         for name, value in logprobs.items():
+            if value is not None and type(value) is not list:
+                raise NotJoinable("logprobs")
             known.setdefault(name, []).extend(value or [])
         return len(repr(logprobs))
 
@@ -139,8 +141,17 @@ def _add_called(known: JsonObject, kind: str, piece: JsonObject) -> None:
     text_name = "arguments" if kind == "function" else "input"
     if piece.keys() - {"name", text_name} or known.setdefault("kind", kind) != kind:
         raise NotJoinable(kind)
-    known["name"] = piece.get("name") or known.get("name", "")
-    known["arguments"].append(piece.get(text_name) or "")
+    name, text = piece.get("name") or "", piece.get(text_name) or ""
+    if type(name) is not str or type(text) is not str:
+        raise NotJoinable(kind)
+    _name(known, "name", name)
+    known["arguments"].append(text)
+
+
+def _name(known: JsonObject, name: str, value: str) -> None:
+    """What is said once of a call, or again the same; another value is another call at its place."""
+    if value and known.setdefault(name, value) != value:
+        raise NotJoinable(name)
 
 
 def _whole_call(call: JsonObject) -> JsonObject:

@@ -70,6 +70,8 @@ RIVAL_PARAMETERS = {
     "max_output_tokens": "max_completion_tokens",
     "maxOutputTokens": "max_completion_tokens",
     "num_predict": "max_completion_tokens",
+    # llama.cpp's own, which goes before max_tokens.
+    "n_predict": "max_completion_tokens",
 }
 
 
@@ -180,6 +182,7 @@ CHECKS: dict[str, Check] = {
     "prediction": prediction,
     "web_search_options": web_search_options,
     "generation_config": _generation_config,
+    "generationConfig": _generation_config,
     "reasoning_effort": one_of(*REASONING_EFFORTS),
     "effort": one_of(*LEVELS),
     "verbosity": one_of(*LEVELS),

@@ -31,13 +31,16 @@ NOT_OF_THE_QUESTION = frozenset(
 )  # fmt: skip
 INSTRUCTING_ROLES = ("system", "developer")
 
+ProviderHeaders = tuple[tuple[str, str], ...]
+
 
 class Asked(NamedTuple):
-    """Who is asked first."""
+    """Who is asked first, and with which of the client's headers."""
 
     provider: str
     model: str
     region: str = ""
+    headers: ProviderHeaders = ()
 
 
 def fingerprint(request: ChatRequest, *, asked_of: Asked, scope: str, is_healed: bool) -> str:
@@ -65,10 +68,11 @@ def asked_text(request: ChatRequest) -> str | None:
     return "\n".join(lines)
 
 
-def conversation_digest(request: ChatRequest, *, caller: str) -> str:
-    """What makes a request a double of another: its session or key, model, messages and tools."""
+def conversation_digest(request: ChatRequest, *, caller: str, headers: ProviderHeaders = ()) -> str:
+    """What makes a request a double: its session or key, model, messages, tools and headers for providers."""
     asked = request.forwarded
-    return _digest([caller, request.session_id, request.model, asked["messages"], asked.get("tools")])
+    said = [asked["messages"], asked.get("tools"), headers]
+    return _digest([caller, request.session_id, request.model, *said])
 
 
 def _settings(request: ChatRequest, asked_of: Asked, is_healed: bool) -> JsonObject:
@@ -78,7 +82,7 @@ def _settings(request: ChatRequest, asked_of: Asked, is_healed: bool) -> JsonObj
         for name, value in request.forwarded.items()
         if name not in NOT_OF_THE_QUESTION and name != "messages"
     }
-    provider, model, _ = asked_of
+    provider, model = asked_of.provider, asked_of.model
     known_names = {f"{provider}/{model}", f"{model}@{provider}", f"{provider}:{model}"}
     asked_for = "" if request.model in known_names else request.model
     return {"model": asked_for, "at": asked_of, "own": own, "sent": sent, "healed": is_healed}

@@ -145,6 +145,23 @@ async def test_scopes_of_one_organization_are_apart_and_its_keys_share_them(
     assert (debug(other_scope)["cache_hit"], debug(colleagues)["cache_hit"]) == (False, True)
 
 
+@pytest.mark.parametrize("name", ["x_bf_eh_x_user", "anthropic_beta", "openai_beta"])
+async def test_a_header_that_reaches_the_provider_makes_another_request(
+    name: str, gateway: Process, team: Team
+) -> None:
+    body = question()
+    first = await ask(gateway, team.key, body, **{name: "a"})
+
+    others = await ask(gateway, team.key, body, **{name: "b"})
+    again = await ask(gateway, team.key, body, **{name: "a"})
+    without = await ask(gateway, team.key, body)
+    withheld = await ask(gateway, team.key, body, x_bf_eh_cookie="a")
+
+    hits = [debug(reply)["cache_hit"] for reply in (first, others, again, without, withheld)]
+    assert hits == [False, False, True, False, True]
+    assert debug(again)["cache_id"] == debug(first)["cache_id"] != debug(others)["cache_id"]
+
+
 async def test_a_hit_must_be_allowed_to_its_key_and_goes_by_its_rates(gateway: Process, team: Team) -> None:
     body = question()
     _, elsewhere = await apart(team.new_key, allowed_models=["fake/slow"])

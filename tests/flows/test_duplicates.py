@@ -61,7 +61,7 @@ async def test_a_double_is_refused_and_told_when_to_come_back(
     assert all((event.ending, event.charge_usd) == ("refused", 0) for event in refusals)
 
 
-async def test_another_session_key_model_or_message_is_no_double(gateway: Process, team: Team) -> None:
+async def test_another_session_key_model_message_or_header_is_no_double(gateway: Process, team: Team) -> None:
     await refuse_doubles(gateway, team)
     body, (_, colleague) = question(), await apart(team.new_key)
     await ask(gateway, team.key, body)
@@ -69,12 +69,13 @@ async def test_another_session_key_model_or_message_is_no_double(gateway: Proces
     others = [
         await ask(gateway, team.key, {**body, "session_id": "other"}),
         await ask(gateway, team.key, body, x_session_id="by-header"),
+        await ask(gateway, team.key, body, x_bf_eh_x_user="a"),
         await ask(gateway, colleague, body),
         await ask(gateway, team.key, {**body, "model": "fifty-two@fake"}),
         await ask(gateway, team.key, question()),
     ]
 
-    assert [reply.status for reply in others] == [200] * 5
+    assert [reply.status for reply in others] == [200] * 6
 
 
 async def test_another_organization_is_not_refused(gateway: Process, team: Team) -> None:

@@ -51,6 +51,7 @@ ALL: dict[str, Any] = {
     "safety_identifier": "s",
     "request_metadata": {"c": "d"},
     "generation_config": {"e": "f"},
+    "generationConfig": {"g": "h"},
     "image_config": {"aspect_ratio": "1:1"},
     "truncation": "auto",
     "shiny": {"new": True},

@@ -11,6 +11,7 @@ from gateway.models import ProviderConnection
 from gateway.reuse_services import has_vectors, set_embedding_endpoint
 from gateway.services import connect_provider
 from tests.flows.calls import Reply, call, is_at_rest, send, soon
+from tests.gateway.scripted_upstream import answering, scripted_upstream
 from tests.house import House, Process, Team, apart, chat, new_team
 
 PRICE_USD = Decimal("2.5")
@@ -43,9 +44,10 @@ async def ask(
     scope: str = "a",
     threshold: str = "",
     model: str = "echo@fake",
+    headers: dict[str, str] | None = None,
     **parameters: Any,
 ) -> Reply:
-    headers = {"x_bf_cache_key": scope, "x_bf_cache_type": "semantic"}
+    headers = {"x_bf_cache_key": scope, "x_bf_cache_type": "semantic", **(headers or {})}
     if threshold:
         headers["x_bf_cache_threshold"] = threshold
     reply = await call(gateway, team.key, chat(model, text, **parameters), **headers)
@@ -137,7 +139,7 @@ async def test_an_embedding_is_a_call_of_its_own_and_the_hit_costs_nothing(
     ]
 
 
-async def test_other_parameters_scopes_and_instructions_are_not_compared(
+async def test_other_parameters_scopes_instructions_and_headers_are_not_compared(
     gateway: Process, likeness: Team
 ) -> None:
     await ask(gateway, likeness, ASKED)
@@ -148,9 +150,10 @@ async def test_other_parameters_scopes_and_instructions_are_not_compared(
         await ask(gateway, likeness, ALIKE, temperature=0.5),
         await ask(gateway, likeness, ALIKE, scope="b"),
         await ask(gateway, likeness, ALIKE, messages=system),
+        await ask(gateway, likeness, ALIKE, headers={"x_bf_eh_x_user": "b"}),
     ]
 
-    assert [debug(reply)["cache_hit"] for reply in others] == [False] * 3
+    assert [debug(reply)["cache_hit"] for reply in others] == [False] * 4
 
 
 async def test_two_organizations_never_share_what_is_alike(
@@ -234,6 +237,27 @@ async def test_an_endpoint_that_fails_lets_the_request_go_on(
     assert served.ending == "completed"
 
 
+@pytest.mark.parametrize("status", [402, 429, 503])
+async def test_an_endpoint_that_is_used_up_lets_the_request_go_on(
+    status: int, gateway: Process, team: Team, house: House
+) -> None:
+    if not await apart(has_vectors):
+        pytest.skip("this PostgreSQL has no pgvector")
+    script = answering(b"HTTP/1.1 %d No\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}" % status)
+    async with scripted_upstream(script) as endpoint:
+        await apart(choose_embedder, team, house, base_url=endpoint.url)
+        replies: list[Reply] = []
+
+        async def is_tried() -> bool:
+            replies.append(await ask(gateway, team, uuid.uuid4().hex))
+            return replies[-1].status != 200 or "endpoint failed" in debug(replies[-1])["reason"]
+
+        await soon(is_tried, "the setting to reach the gateway")
+
+    assert (replies[-1].status, debug(replies[-1])["cache_hit"]) == (200, False)
+    assert debug(replies[-1])["reason"] == "the embeddings endpoint failed"
+
+
 async def test_without_pgvector_the_header_is_a_miss_that_says_so(
     house: House, likeness: Team, gateway: Process
 ) -> None:
@@ -258,11 +282,13 @@ async def test_a_cleared_answer_is_not_found_by_likeness_either(gateway: Process
     assert debug(await ask(gateway, likeness, ALIKE))["cache_hit"] is False
 
 
-def choose_embedder(team: Team, house: House, model: str = "embedder") -> ProviderConnection:
+def choose_embedder(
+    team: Team, house: House, model: str = "embedder", *, base_url: str = ""
+) -> ProviderConnection:
     endpoint = connect_provider(
         organization=team.organization,
         provider="own-embedder",
-        base_url=f"{house.simulator_url}/v1",
+        base_url=base_url or f"{house.simulator_url}/v1",
         api_key="sk-embed",
     )
     set_embedding_endpoint(

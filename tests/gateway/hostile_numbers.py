@@ -68,4 +68,18 @@ BAD_NUMBERS: list[tuple[str, bytes, str, str | None]] = [
         UNSUPPORTED,
         "generation_config.candidateCount",
     ),
+    (
+        "maxOutputTokens hidden",
+        body(generationConfig={"maxOutputTokens": 10**6}),
+        UNSUPPORTED,
+        "generationConfig.maxOutputTokens",
+    ),
+    (
+        "maxOutputTokens hidden deeper",
+        body(extra_body={"generationConfig": {"maxOutputTokens": 10**6}}),
+        UNSUPPORTED,
+        "generationConfig.maxOutputTokens",
+    ),
+    ("n_predict", body(n_predict=10**6), UNSUPPORTED, "n_predict"),
+    ("n_predict in extra_body", body(extra_body={"n_predict": -1}), UNSUPPORTED, "n_predict"),
 ]

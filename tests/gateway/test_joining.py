@@ -80,6 +80,38 @@ def test_calls_of_tools_are_joined_by_their_index() -> None:
     }
 
 
+CALL = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{"}}
+
+
+def test_a_call_that_says_its_id_and_name_again_stays_one() -> None:
+    rest = {**CALL, "function": {"name": "f", "arguments": "}"}}
+    last = {"index": 0, "id": "", "type": None, "function": {"name": None, "arguments": None}}
+
+    answer = joined(*[choice({"tool_calls": [piece]}) for piece in (CALL, rest, last)])
+
+    assert answer is not None
+    assert answer.choices[0]["message"]["tool_calls"] == [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    ]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {**CALL, "id": "b"},
+        {**CALL, "type": "custom"},
+        {"index": 0, "function": {"name": "g", "arguments": "}"}},
+        {"function": {"arguments": "}"}},
+        {"index": None, "function": {"arguments": "}"}},
+        {"index": True, "function": {"arguments": "}"}},
+        {"index": 0, "function": {"arguments": {"x": 1}}},
+        {"index": 0, "function": {"name": 5, "arguments": "}"}},
+    ],
+)
+def test_pieces_that_are_not_surely_of_one_call_are_not_joined(second: dict[str, Any]) -> None:
+    assert joined(choice({"tool_calls": [CALL]}), choice({"tool_calls": [second]})) is None
+
+
 def test_logprobs_are_joined() -> None:
     answer = joined(
         choice({"content": "a"}, logprobs={"content": [{"token": "a"}]}),
@@ -99,11 +131,16 @@ def test_logprobs_are_joined() -> None:
         {"something": "else"},
         {"tool_calls": [{"index": 128}]},
         {"tool_calls": ["call"]},
+        {"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]},
         {"tool_calls": [{"index": 0, "function": {"name": "f", "strange": 1}}]},
     ],
 )
 def test_an_answer_with_anything_else_is_not_joined(odd: dict[str, Any]) -> None:
     assert joined(choice({"content": "a"}), choice(odd), choice({}, finish="stop")) is None
+
+
+def test_odd_logprobs_are_not_joined() -> None:
+    assert joined(choice({"content": "a"}, logprobs={"content": 5})) is None
 
 
 def test_an_answer_up_to_the_limit_is_joined_and_one_larger_is_not() -> None:

@@ -58,6 +58,30 @@ def report(prompt: Any = 100, completion: Any = 50, **fields: Any) -> dict[str, 
             report(total_tokens=150, completion_tokens_details={"reasoning_tokens": 20}),
             TokenUsage(input=100, output=30, reasoning=20),
         ),
+        (report(total_tokens=170), TokenUsage(input=100, output=50, reasoning=20)),
+        (report(total_tokens=170.0), TokenUsage(input=100, output=50, reasoning=20)),
+        (report(total_tokens=150), TokenUsage(input=100, output=50)),
+        (report(total_tokens=120), TokenUsage(input=100, output=50)),
+        (report(total_tokens=2**31), TokenUsage(input=100, output=50)),
+        (report(total_tokens="170"), TokenUsage(input=100, output=50)),
+        (
+            report(total_tokens=170, completion_tokens_details={"reasoning_tokens": 0}),
+            TokenUsage(input=100, output=50),
+        ),
+        (
+            report(total_tokens=190, cache_read_input_tokens=40),
+            TokenUsage(input=60, cached_input=40, output=50),
+        ),
+        (
+            report(total_tokens=170, prompt_tokens_details={"cached_tokens": 40}),
+            TokenUsage(input=60, cached_input=40, output=50, reasoning=20),
+        ),
+        ({"prompt_tokens": 9, "total_tokens": 105}, TokenUsage(input=9, reasoning=96)),
+        (report(completion=None, total_tokens=101), TokenUsage(input=100, reasoning=1)),
+        (
+            report(total_tokens=120, completion=None, completion_tokens_details={"reasoning_tokens": 20}),
+            TokenUsage(input=100, reasoning=20),
+        ),
         (
             report(completion_tokens_details={"num_search_queries": 2}),
             TokenUsage(input=100, output=50, searches=2),
@@ -85,6 +109,14 @@ def test_more_cached_than_prompt_is_clamped_and_noted() -> None:
     assert usage is not None
     assert usage.tokens == TokenUsage(cached_input=100, output=50)
     assert usage.note == "cached_tokens is 101, more than the 100 prompt tokens left"
+
+
+def test_thoughts_that_only_the_total_shows_are_noted() -> None:
+    usage, _ = read_usage(report(9, 3, total_tokens=105))
+
+    assert usage is not None
+    assert usage.tokens == TokenUsage(input=9, output=3, reasoning=93)
+    assert usage.note.startswith("total_tokens has 93 tokens more than are named, taken as reasoning")
 
 
 def test_the_providers_breakdowns_are_kept_for_the_client() -> None:
@@ -117,6 +149,9 @@ def test_the_providers_breakdowns_are_kept_for_the_client() -> None:
         report(prompt=None),
         report(prompt=0, completion=0),
         {"total_tokens": 150},
+        report(completion=None, total_tokens=100),
+        report(completion=None, total_tokens=2**31),
+        report(completion=-1, total_tokens=150),
     ],
 )
 def test_no_bill_is_based_on_nonsense(sent: Any) -> None:

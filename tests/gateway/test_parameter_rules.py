@@ -97,6 +97,7 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "thinking_budget": ([-1, 0, 4096], [-2, 1.5, "4096"]),
     "request_metadata": ([{}, {"trace": "a"}], ["a", []]),
     "generation_config": ([{"response_mime_type": "text/plain"}], ["x", []]),
+    "generationConfig": ([{"responseMimeType": "text/plain"}], ["x", []]),
     "image_config": ([{"aspect_ratio": "16:9"}], ["16:9"]),
     "routing": (["auto", "price", "throughput", "latency"], ["cheap", 1]),
     "sensitive_word_check": ([True, False], ["on"]),

@@ -58,6 +58,21 @@ def test_who_asks_and_in_which_form_does_not(changes: dict[str, Any]) -> None:
     assert digest(**changes) == digest()
 
 
+def test_headers_for_the_provider_make_another_request() -> None:
+    def told(*headers: tuple[str, str]) -> tuple[str, bytes, str]:
+        """The three digests of a request with these headers."""
+        asked, asked_of = request(), Asked("fake", "echo", "", headers)
+        return (
+            fingerprint(asked, asked_of=asked_of, scope="key:a", is_healed=False),
+            kinship(asked, asked_of=asked_of, scope="key:a", is_healed=False),
+            conversation_digest(asked, caller="a", headers=headers),
+        )
+
+    assert told(("x-user", "a")) == told(("x-user", "a"))
+    digests = [told(), told(("x-user", "a")), told(("x-user", "b")), told(("x-team", "a"))]
+    assert [len(set(each)) for each in zip(*digests, strict=True)] == [4, 4, 4]
+
+
 def test_both_names_of_the_output_cap_are_one() -> None:
     assert digest(max_tokens=5) == digest(max_completion_tokens=5)
     assert digest(max_tokens=5) != digest(max_tokens=6)

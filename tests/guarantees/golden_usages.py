@@ -88,6 +88,15 @@ GOLDEN = {
         {**report(100, 50, completion_tokens_details={"reasoning_tokens": 30}), "total_tokens": 180},
         "0.001450",
     ),
+    # 9 + 3 x 4 + 93 x 5: thoughts are neither named nor counted as completion; only the total has them.
+    "google, thoughts unnamed": Golden({**report(9, 3), "total_tokens": 105}, "0.001486"),
+    # 9 + 96 x 5
+    "google, nothing but thoughts": Golden({"prompt_tokens": 9, "total_tokens": 105}, "0.001489"),
+    # 60 + 40 x 0.1 + 50 x 4: the total counts again what is named beside the prompt.
+    "a total with cached input": Golden(
+        {**report(100, 50, cache_read_input_tokens=40), "total_tokens": 190}, "0.001264"
+    ),
+    "an absurd total": Golden({**report(100, 50), "total_tokens": 2**31}, "0.001300"),
     "groq": Golden(report(100, 50, queue_time=0.02, prompt_time=0.01, total_time=0.5), "0.001300"),
     # 25 + 75 x 0.1 + 200
     "together": Golden(report(100, 50, cached_tokens=75), "0.0012325"),

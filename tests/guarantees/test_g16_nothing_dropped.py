@@ -57,6 +57,7 @@ SENT: dict[str, dict[str, Any]] = {
     "safety_identifier": {"safety_identifier": "s"},
     "truncation": {"truncation": "auto"},
     "generation_config": {"generation_config": {"a": 1}},
+    "generationConfig": {"generationConfig": {"a": 1}},
     "request_metadata": {"request_metadata": {"a": 1}},
     "google": {"google": {"thinking_config": {}}},
     "stream_options": {"stream": True, "stream_options": {"include_obfuscation": True}},

@@ -194,6 +194,13 @@ async def test_headers_for_the_provider_cannot_replace_ours(
     assert line["key"] == "simulator"
 
 
+async def test_a_header_for_the_provider_without_a_name_is_left_out(gateway: Process, team: Team) -> None:
+    async with posting(gateway, team) as post:
+        answer = await post(orjson.dumps(GOOD), {"x-bf-eh-": "v"})
+
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
     "beginning",
     [
