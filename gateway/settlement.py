@@ -29,6 +29,8 @@ from gateway.spool import Spool
 logger = logging.getLogger(__name__)
 
 SETTLED_MARK_MS = 120_000
+# Its process may live, cut off or paused, and must not take the hold for lost when it comes back.
+REAPED_MARK_MS = 24 * 3_600_000
 MILLISECOND_US = 1_000
 RESENDS_PER_ROUND = 500
 # With so many waiting, refusals are no longer kept: while Redis is away every call is one.
@@ -88,7 +90,8 @@ class Settlement(Struct, frozen=True):
         prefix = shard_prefix(self.shard)
         keys = [f"{prefix}holds", hold_key(self.shard, self.request_id), usage_stream(self.shard)]
         keys.extend(check.key for check in checks)
-        arguments: list[Argument] = [self.request_id.hex, self.event, SETTLED_MARK_MS, mode, 0]
+        mark_ms = REAPED_MARK_MS if mode == "reap" else SETTLED_MARK_MS
+        arguments: list[Argument] = [self.request_id.hex, self.event, mark_ms, mode, 0]
         for check in checks:
             arguments.extend(self._share(check))
         for leg in self.legs:
