@@ -250,18 +250,26 @@ class Settler:
 
     def hand_over(self, settlement: Settlement) -> None:
         """Take a settlement over. Returns at once; nothing is lost from here on."""
+        self._send(settlement, settlement.call())
         self._under_way[settlement.identity] = settlement
         self._all_delivered.clear()
-        self._send(settlement, settlement.call())
 
     async def run(self) -> None:
         """Adopt what dead processes left on disk, then send again what could not be delivered. For ever."""
         for line in self._spool.adopt():
-            self.hand_over(Settlement.from_line(line))
+            self._adopt(line)
         while True:
             await asyncio.sleep(self._retry_seconds)
             for identity in list(self._undelivered)[:RESENDS_PER_ROUND]:
                 self.hand_over(self._undelivered.pop(identity))
+
+    def _adopt(self, line: bytes) -> None:
+        """Deliver a line of the spool; one that cannot be read keeps no other from it."""
+        try:
+            self.hand_over(Settlement.from_line(line))
+        except Exception:
+            logger.exception("settlement on disk not read")
+            self._spool.set_aside(line)
 
     async def drain(self, *, timeout_seconds: float) -> None:
         """Wait until all is delivered; what is not after that time stays on disk for the next process."""

@@ -1,6 +1,7 @@
 """Admission and settlement against a real Redis: every limit at once, all or nothing."""
 
 import asyncio
+import time
 import uuid
 
 import pytest
@@ -128,6 +129,20 @@ async def test_the_place_of_a_process_that_died_comes_back_when_its_lease_ends()
 
         assert await limits.money(dead) == [(0, 0), (0, 0)]
         await limits.admit(who, nano=1_000)
+
+
+async def test_a_record_that_cannot_be_read_keeps_no_other_hold_from_its_end() -> None:
+    async with bench(hold_lease_seconds=0.05) as limits:
+        who = policy()
+        bad, good = [await limits.admit(who, nano=300) for _ in range(2)]
+        await limits.redis.call("SET", hold_key(bad.shard, bad.request_id), "{}")
+        await asyncio.sleep(0.06)
+
+        await limits.leases.reap()
+        expires_ms = await limits.redis.call("ZSCORE", f"fb:{{s{who.shard:02d}}}:holds", bad.request_id.hex)
+
+        assert await limits.money(good) == [(0, 300)]
+        assert float(expires_ms) / 1000 > time.time() + 3_600
 
 
 async def test_a_process_that_comes_back_within_a_day_learns_that_its_hold_was_reaped() -> None:
