@@ -20,13 +20,16 @@ _HEAD = b"HTTP/1."
 # A client that is still sending when it is refused reads a reset instead of why, unless it is let finish.
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 16 * 1024 * 1024
+
+Header = tuple[bytes, bytes]
+
 _settings = or_exit(gateway_settings)
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn, which bounds neither the size of a request's head nor the time that it takes.
+    """uvicorn, which bounds neither a request's head nor its trailers, nor the time that a head takes.
 
-    A head that arrives whole costs two attributes here. What cannot be read as HTTP is refused in
+    A head that arrives whole costs a few attributes here. What cannot be read as HTTP is refused in
     the envelope of all errors. The head of an answer and its body leave together.
     """
 
@@ -36,6 +39,8 @@ class HttpProtocol(HttpToolsProtocol):
     """The scope of the last head that has come whole; another one is still on its way."""
     _head_bytes = 0
     _read_bytes = 0
+    _trailer_bytes = 0
+    """Read since a head, or a part of a body, has come: trailers, and what frames the body."""
     _is_too_large = False
     _patience: asyncio.TimerHandle | None = None
 
@@ -50,8 +55,13 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._read_bytes = len(data)
         super().data_received(data)
-        if self.scope is not self._read_head and not self.transport.is_closing():
-            self._wait_for_the_rest()
+        if self.scope is not self._read_head:
+            if not self.transport.is_closing():
+                self._wait_for_the_rest()
+            return
+        self._trailer_bytes += len(data)
+        if self._trailer_bytes > self.head_limit_bytes:
+            self._refuse_trailers()
 
     def on_headers_complete(self) -> None:
         if self._head_bytes + self._read_bytes > self.head_limit_bytes:
@@ -61,9 +71,15 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is not None:
             self.cycle.__class__ = AnswerCycle
         self._read_head = self.scope
+        self.headers = FullHead(self.headers)
         self._head_bytes = 0
+        self._trailer_bytes = -self._read_bytes
         if self._patience is not None:
             self._lose_patience()
+
+    def on_body(self, body: bytes) -> None:
+        self._trailer_bytes = -self._read_bytes
+        super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(HeadTooLarge(self.head_limit_bytes) if self._is_too_large else InvalidHttp())
@@ -74,6 +90,15 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(HeadTooLarge(self.head_limit_bytes))
         elif self._patience is None:
             self._patience = self.loop.call_later(self.head_timeout_seconds, self._give_up)
+
+    def _refuse_trailers(self) -> None:
+        if self.transport.is_closing():
+            return
+        cycle: Any = self.cycle
+        if cycle is not None and cycle.response_started:
+            self.transport.close()
+        else:
+            self._refuse(HeadTooLarge(self.head_limit_bytes))
 
     def _check_size(self) -> None:
         """Much was read at once, perhaps of the body: count. The parser makes a 400 of any exception."""
@@ -109,6 +134,17 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.set_protocol(Farewell(self.transport))
         else:
             self.transport.close()
+
+
+class FullHead(list[Header]):
+    """The headers of a head that is complete: the parser's trailers are dropped.
+
+    They come behind whatever a proxy has checked or set, and would stand beside it or in its place.
+    https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1 (checked 2026-11-27)
+    """
+
+    def append(self, header: Header, /) -> None:
+        pass
 
 
 class Farewell(asyncio.Protocol):

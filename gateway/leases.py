@@ -22,6 +22,8 @@ from gateway.settlement import settlement_of_record, settlement_script
 logger = logging.getLogger(__name__)
 
 REAPED_PER_ROUND = 200
+# A record that cannot be read stays for somebody to look at, and takes nobody's place in the rounds.
+UNREAD_AGAIN_MS = 24 * 3_600_000
 
 renewal_script = Script(files("gateway").joinpath("renewal.lua").read_text())
 restore_script = Script(files("gateway").joinpath("restore.lua").read_text())
@@ -134,7 +136,16 @@ class LeaseKeeper:
                 self._redis, [f"{shard_prefix(shard)}holds"], [REAPED_PER_ROUND]
             )
             for member in expired:
-                await self._reap_one(shard, UUID(member.decode()))
+                await self._reap_or_put_off(shard, member)
+
+    async def _reap_or_put_off(self, shard: int, member: bytes) -> None:
+        try:
+            await self._reap_one(shard, UUID(member.decode()))
+        except (RedisAway, hiredis.ReplyError):
+            raise
+        except Exception:
+            logger.exception("expired hold not read", extra={"request": member.decode(errors="replace")})
+            await self._redis.call("ZINCRBY", f"{shard_prefix(shard)}holds", UNREAD_AGAIN_MS, member)
 
     async def _reap_one(self, shard: int, request_id: UUID) -> None:
         record = await self._redis.call("GET", hold_key(shard, request_id))

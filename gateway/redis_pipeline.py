@@ -75,8 +75,6 @@ class RedisPipeline:
             return future
         if not self._queued:
             self._loop.call_soon(self._flush)
-            if self._protocol is None:
-                self._loop.call_later(self._call_timeout_seconds, self._expire_queue)
         self._packed.append(_packed(command))
         self._queued.append(future)
         return future
@@ -91,6 +89,7 @@ class RedisPipeline:
         if not self._queued:
             return
         if self._protocol is None:
+            self._loop.call_later(self._call_timeout_seconds, self._expire_queue)
             if self._connecting is None:
                 self._connecting = self._loop.create_task(self._connect())
             return

@@ -8,8 +8,8 @@ of each event makes it harmless where it does not. Delivery itself is in `gatewa
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import hiredis
@@ -20,7 +20,7 @@ from gateway.policy import shard_prefix
 from gateway.policy_store import PolicyStore
 from gateway.redis_pipeline import RedisAway, RedisPipeline
 from gateway.settings import GatewaySettings
-from gateway.settlement import Settlement
+from gateway.settlement import SETTLED_MARK_MS, Settlement, usage_stream
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,11 @@ MILLISECONDS = 1000
 # Our clock may differ from Redis' by this much without being corrected (`gateway.clock`).
 CLOCKS_DIFFER_SECONDS = 1.0
 
-_KNOWN = "SELECT id FROM billing_usageevent WHERE id = ANY(%s) AND occurred_at > now() - interval '2 days'"
+ENTRIES_PER_READ = 500
+# No request takes longer from its moment to its settlement.
+LONGEST_REQUEST = timedelta(days=2)
+
+_KNOWN = "SELECT id FROM billing_usageevent WHERE id = ANY(%s) AND occurred_at > %s"
 
 # When it was confirmed, and the settlement as a line: one piece of memory, where its parts would be dozens.
 Kept = tuple[float, bytes]
@@ -95,22 +99,45 @@ class Resender:
         if lacking:
             logger.warning("settlements sent again", extra={"settlements": len(lacking)})
 
-    async def _lacking(self, shard: int, kept: Iterable[Timed]) -> Sequence[Settlement]:
+    async def _lacking(self, shard: int, kept: Sequence[Timed]) -> Sequence[Settlement]:
         """What this shard may lack.
 
-        A memory that goes on has lost its last moments at most, the counters' with the events'; one that
-        has begun since is filled from the ledger, so what the ledger has must not be counted once more.
+        A memory that goes on has lost its last moments at most, the counters' with the events'; what it has
+        it knows by the mark, as long as that lives. One that has begun since is filled from the ledger, so
+        what the ledger has must not be counted once more, nor what is older than its mark could be.
         """
         since = await self._redis.call("GET", f"{shard_prefix(shard)}since")
         began_at = int(since) / MILLISECONDS + CLOCKS_DIFFER_SECONDS if since is not None else float("inf")
-        going_on = [settlement for at, settlement in kept if at >= began_at]
-        begun_anew = [settlement for at, settlement in kept if at < began_at]
-        known = await self._in_ledger([settlement.request_id for settlement in begun_anew])
-        return going_on + [each for each in begun_anew if each.request_id not in known]
+        marked_from = self._clock().timestamp() - SETTLED_MARK_MS / MILLISECONDS + CLOCKS_DIFFER_SECONDS
+        sure_from = max(began_at, marked_from)
+        # In the order that events go: one that is ingested meanwhile is found twice, not missed.
+        known = await self._in_stream(shard, [each for each in kept if each[0] < marked_from])
+        known |= await self._in_ledger([each for each in kept if each[0] < sure_from])
+        return [each for at, each in kept if at >= sure_from or each.request_id not in known]
 
-    async def _in_ledger(self, request_ids: Sequence[UUID]) -> set[UUID]:
-        if not request_ids:
+    async def _in_stream(self, shard: int, kept: Sequence[Timed]) -> set[UUID]:
+        if not kept:
             return set()
+        ids = {settlement.event: settlement.request_id for _, settlement in kept}
+        moments = [round(at * MILLISECONDS) for at, _ in kept]
+        differ_ms = round(CLOCKS_DIFFER_SECONDS * MILLISECONDS)
+        # A settlement that had to be sent twice was carried out before it was confirmed.
+        start = f"{min(moments) - SETTLED_MARK_MS - differ_ms}"
+        end = f"{max(moments) + differ_ms}"
+        found: set[UUID] = set()
+        while True:
+            entries: list[tuple[bytes, list[bytes]]] = await self._redis.call(
+                "XRANGE", usage_stream(shard), start, end, "COUNT", ENTRIES_PER_READ
+            )
+            found.update(ids[content] for _, (_, content) in entries if content in ids)
+            if len(entries) < ENTRIES_PER_READ:
+                return found
+            start = f"({entries[-1][0].decode()}"
+
+    async def _in_ledger(self, kept: Sequence[Timed]) -> set[UUID]:
+        if not kept:
+            return set()
+        since = datetime.fromtimestamp(min(at for at, _ in kept), UTC) - LONGEST_REQUEST
         async with self._policies.pool.connection() as connection:
-            found = await connection.execute(_KNOWN, [list(request_ids)])
+            found = await connection.execute(_KNOWN, [[each.request_id for _, each in kept], since])
             return {row[0] for row in await found.fetchall()}

@@ -6,6 +6,7 @@ the ones that were admitted before. Clients that read nothing for too long are c
 
 import asyncio
 import time
+from contextlib import suppress
 from uuid import UUID
 
 from gateway.errors import GatewayError, InvalidApiKey, RequestTimeout, TemporarilyUnavailable
@@ -33,15 +34,25 @@ class Revocation:
 
     async def run(self) -> None:
         """Look at changed organizations at once and at stalled clients every second, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_changes())
+            group.create_task(self._watch_stalled())
+
+    async def _follow_changes(self) -> None:
         while True:
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(SWEEP_SECONDS):
                     await self._has_changed.wait()
-            except TimeoutError:
-                self._cut_stalled()
             self._has_changed.clear()
-            while self._changed:
-                await self._cut_revoked(self._changed.pop())
+            # Who cannot be asked for now is noted again, and has its turn in the next round.
+            for organization_id in list(self._changed):
+                self._changed.discard(organization_id)
+                await self._cut_revoked(organization_id)
+
+    async def _watch_stalled(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._cut_stalled()
 
     def _cut_stalled(self) -> None:
         oldest = time.monotonic() - self._stall_seconds

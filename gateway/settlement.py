@@ -29,6 +29,8 @@ from gateway.spool import Spool
 logger = logging.getLogger(__name__)
 
 SETTLED_MARK_MS = 120_000
+# Its process may live, cut off or paused, and must not take the hold for lost when it comes back.
+REAPED_MARK_MS = 24 * 3_600_000
 MILLISECOND_US = 1_000
 RESENDS_PER_ROUND = 500
 # With so many waiting, refusals are no longer kept: while Redis is away every call is one.
@@ -88,7 +90,8 @@ class Settlement(Struct, frozen=True):
         prefix = shard_prefix(self.shard)
         keys = [f"{prefix}holds", hold_key(self.shard, self.request_id), usage_stream(self.shard)]
         keys.extend(check.key for check in checks)
-        arguments: list[Argument] = [self.request_id.hex, self.event, SETTLED_MARK_MS, mode, 0]
+        mark_ms = REAPED_MARK_MS if mode == "reap" else SETTLED_MARK_MS
+        arguments: list[Argument] = [self.request_id.hex, self.event, mark_ms, mode, 0]
         for check in checks:
             arguments.extend(self._share(check))
         for leg in self.legs:
@@ -247,18 +250,26 @@ class Settler:
 
     def hand_over(self, settlement: Settlement) -> None:
         """Take a settlement over. Returns at once; nothing is lost from here on."""
+        self._send(settlement, settlement.call())
         self._under_way[settlement.identity] = settlement
         self._all_delivered.clear()
-        self._send(settlement, settlement.call())
 
     async def run(self) -> None:
         """Adopt what dead processes left on disk, then send again what could not be delivered. For ever."""
         for line in self._spool.adopt():
-            self.hand_over(Settlement.from_line(line))
+            self._adopt(line)
         while True:
             await asyncio.sleep(self._retry_seconds)
             for identity in list(self._undelivered)[:RESENDS_PER_ROUND]:
                 self.hand_over(self._undelivered.pop(identity))
+
+    def _adopt(self, line: bytes) -> None:
+        """Deliver a line of the spool; one that cannot be read keeps no other from it."""
+        try:
+            self.hand_over(Settlement.from_line(line))
+        except Exception:
+            logger.exception("settlement on disk not read")
+            self._spool.set_aside(line)
 
     async def drain(self, *, timeout_seconds: float) -> None:
         """Wait until all is delivered; what is not after that time stays on disk for the next process."""

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+UNREAD = "settlements.unread"
+
 
 class Spool:
     """Appends lines, and forgets them all once they are no longer needed."""
@@ -45,6 +47,15 @@ class Spool:
                 path.unlink()
                 adopted.extend(lines)
         return adopted
+
+    def set_aside(self, line: bytes) -> None:
+        """Keep a line that nobody can read where it is neither forgotten nor adopted, once."""
+        with (self._folder / UNREAD).open("a+b") as file:
+            file.seek(0)
+            if line not in file.read().split(b"\n"):
+                file.write(line + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
 
     def _open(self) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,10 +1,12 @@
 """Admission and settlement against a real Redis: every limit at once, all or nothing."""
 
 import asyncio
+import time
 import uuid
 
 import pytest
 
+from gateway.admission import hold_key
 from gateway.errors import RateLimited, TemporarilyUnavailable
 from gateway.limits import Need
 from gateway.money_errors import InsufficientCredits, KeyLimitExceeded
@@ -127,6 +129,38 @@ async def test_the_place_of_a_process_that_died_comes_back_when_its_lease_ends()
 
         assert await limits.money(dead) == [(0, 0), (0, 0)]
         await limits.admit(who, nano=1_000)
+
+
+async def test_a_record_that_cannot_be_read_keeps_no_other_hold_from_its_end() -> None:
+    async with bench(hold_lease_seconds=0.05) as limits:
+        who = policy()
+        bad, good = [await limits.admit(who, nano=300) for _ in range(2)]
+        await limits.redis.call("SET", hold_key(bad.shard, bad.request_id), "{}")
+        await asyncio.sleep(0.06)
+
+        await limits.leases.reap()
+        expires_ms = await limits.redis.call("ZSCORE", f"fb:{{s{who.shard:02d}}}:holds", bad.request_id.hex)
+
+        assert await limits.money(good) == [(0, 300)]
+        assert float(expires_ms) / 1000 > time.time() + 3_600
+
+
+async def test_a_process_that_comes_back_within_a_day_learns_that_its_hold_was_reaped() -> None:
+    async with bench(hold_lease_seconds=0.05) as limits:
+        who = policy(key={"budgets": (budget(1_000),)})
+        hold = await limits.admit(who, nano=300)
+        told: list[str] = []
+        await asyncio.sleep(0.06)
+        await limits.leases.reap()
+        mark_ms = await limits.redis.call("PTTL", hold_key(hold.shard, hold.request_id))
+
+        limits.leases.watch(hold, lambda: event(hold.request_id, tokens=3, nano=0), lambda: told.append("it"))
+        await limits.leases.renew()
+        answer = await limits.settle(hold, nano=150)
+
+        assert mark_ms > 3_600_000
+        assert (told, answer) == (["it"], 0)
+        assert await limits.money(hold) == [(0, 0), (0, 0)]
 
 
 async def test_a_hold_is_settled_once_however_often_it_is_sent() -> None:

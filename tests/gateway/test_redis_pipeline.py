@@ -57,3 +57,38 @@ async def test_an_error_of_the_command_is_not_an_absence() -> None:
 )
 async def test_a_server_is_known_by_its_start_if_it_says_so(info: bytes, server_id: str) -> None:
     assert await ask(b"$1\r\nb\r\n", info) == server_id
+
+
+async def test_who_asks_as_the_connection_goes_waits_for_no_new_one() -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        if connections == 1:
+            await reader.readuntil(b"PING\r\n")
+            writer.write(b"+PONG\r\n")
+            await reader.readuntil(b"server\r\n")
+            writer.write(SERVER)
+            await reader.readuntil(b"GET\r\n")
+            writer.write(b"$1\r\nb\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    pipeline = RedisPipeline(f"redis://127.0.0.1:{port}/0", call_timeout_seconds=0.05, queue_limit=10)
+    await pipeline.call("GET", "a")
+    # The first call's own deadline passes, which would end the next one's waiting as well.
+    await asyncio.sleep(0.1)
+
+    asked = pipeline.submit(("GET", "a"))
+    pipeline.lost("connection lost")
+    async with asyncio.timeout(20):
+        with pytest.raises(RedisAway):
+            await asked
+    connecting = pipeline._connecting
+
+    assert connecting is not None
+    await pipeline.close()
+    server.close()

@@ -4,6 +4,9 @@ import asyncio
 import uuid
 from pathlib import Path
 
+import orjson
+import pytest
+
 from gateway.redis_pipeline import RedisPipeline
 from gateway.settlement import Settlement, Settler, refusal_settlement, settlement_of, void
 from gateway.spool import Spool
@@ -44,6 +47,28 @@ async def test_what_redis_did_not_take_is_delivered_from_disk_by_the_next_proces
         assert await limits.settle(hold, nano=150) == 0
 
 
+@pytest.mark.parametrize("unread", [b"{}", b"{", b"[1]", b"no shard"])
+async def test_a_line_that_cannot_be_read_is_set_aside_and_the_others_are_delivered(
+    tmp_path: Path, unread: bytes
+) -> None:
+    async with bench() as limits:
+        hold = await limits.admit(policy(), nano=400)
+        good = settlement_of(hold, event(hold.request_id, tokens=3, nano=150)).to_line()
+        bad = unread if unread != b"no shard" else orjson.dumps({**orjson.loads(good), "shard": None})
+        (tmp_path / "1-dead.jsonl").write_bytes(bad + b"\n" + good + b"\n")
+
+        settler = settler_of(limits, tmp_path)
+        running = asyncio.create_task(settler.run())
+        for _ in range(500):
+            if await limits.money(hold) == [(150, 0)] and not settler.waiting:
+                break
+            await asyncio.sleep(0.01)
+        running.cancel()
+
+        assert contents(tmp_path, "*.jsonl") == [b""]
+        assert contents(tmp_path, "*.unread") == [bad + b"\n"]
+
+
 async def test_a_refusal_is_recorded_beside_the_hold_and_returns_nothing_of_it(tmp_path: Path) -> None:
     async with bench() as limits:
         who = policy()
@@ -79,6 +104,10 @@ def test_a_settlement_survives_the_disk() -> None:
     settlement = Settlement(uuid.uuid4(), 3, None, b'{"id":"x"}', 7, 7, 2)
 
     assert Settlement.from_line(settlement.to_line()) == settlement
+
+
+def contents(folder: Path, pattern: str) -> list[bytes]:
+    return [path.read_bytes() for path in folder.glob(pattern)]
 
 
 def settler_of(limits: Bench, folder: Path) -> Settler:

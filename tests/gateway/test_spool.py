@@ -53,6 +53,17 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     assert Spool(tmp_path / "nowhere").adopt() == []
 
 
+def test_a_line_that_is_set_aside_is_kept_once_and_not_adopted(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+
+    for line in (b"odd", b"even", b"odd"):
+        spool.set_aside(line)
+    spool.forget()
+
+    assert Spool(tmp_path).adopt() == []
+    assert (tmp_path / "settlements.unread").read_bytes() == b"odd\neven\n"
+
+
 def leave_behind(folder: Path, content: bytes) -> None:
     """What a process that was killed leaves: a file that nobody holds."""
     (folder / "123-dead.jsonl").write_bytes(content)
