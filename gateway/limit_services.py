@@ -15,7 +15,7 @@ from django.db import transaction
 import accounts.services
 from accounts.models import Organization, Project
 from accounts.rules import DEFAULT_CACHE_TTL_SECONDS
-from accounts.services import bump_epoch
+from accounts.services import bump_epoch, lock_organization
 from accounts.tenancy import scoped
 from billing import budget_services
 from billing.budget_services import BudgetTerms, terms_of
@@ -42,6 +42,7 @@ def create_project(
     cache_ttl_seconds: int = DEFAULT_CACHE_TTL_SECONDS,
 ) -> Project:
     """A new project with its limits; the budget's periods follow the calendar of `time_zone`."""
+    lock_organization(organization.pk)
     project = accounts.services.create_project(organization=organization, name=name, mode=mode)
     accounts.services.set_project_body_logging(project=project, is_on=is_body_logging_on)
     accounts.services.set_project_caching(project=project, is_on=is_caching_on, ttl_seconds=cache_ttl_seconds)
@@ -72,6 +73,7 @@ def update_project(
     cache_ttl_seconds: int = DEFAULT_CACHE_TTL_SECONDS,
 ) -> None:
     """Replace everything that can be said about a project; None lifts a limit."""
+    lock_organization(project.organization_id)
     accounts.services.update_project(project=project, name=name, mode=mode)
     accounts.services.set_project_body_logging(project=project, is_on=is_body_logging_on)
     accounts.services.set_project_caching(project=project, is_on=is_caching_on, ttl_seconds=cache_ttl_seconds)
@@ -125,6 +127,7 @@ def set_plain_budget(
 
     A budget that keeps its window keeps its calendar, so that changing the amount begins no new period.
     """
+    lock_organization(organization.pk)
     budget = plain_budget(organization, scope, scope_id)
     if amount_usd is None:
         if budget is not None:

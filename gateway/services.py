@@ -17,7 +17,7 @@ from django.db import transaction
 
 import accounts.services
 from accounts.models import ApiKey, Organization, Person, Project
-from accounts.services import bump_epoch
+from accounts.services import bump_epoch, lock_organization
 from accounts.vault import DataKey, Vault
 from billing.models import Budget
 from billing.price_book import load_price_book
@@ -64,6 +64,7 @@ def issue_key(
 
     The budget's periods follow the calendar of `time_zone`. Raises AccountsRefusal and BillingError.
     """
+    lock_organization(organization.pk)
     key, secret = accounts.services.issue_key(
         organization=organization,
         project=project,
@@ -89,6 +90,7 @@ def issue_first_key(
     *, organization: Organization, project: Project, person: Person, name: str
 ) -> tuple[ApiKey, str]:
     """A new organization's first key, with the credit that the operator starts everyone with, once."""
+    lock_organization(organization.pk)
     if settings.FAREBOX_STARTING_CREDIT_USD:
         grant_promotion(
             organization=organization,
@@ -116,6 +118,7 @@ def update_key(
 
     A budget that keeps its window keeps its calendar, so that changing the amount begins no new period.
     """
+    lock_organization(key.organization_id)
     accounts.services.update_key_limits(
         key=key,
         requests_per_minute=requests_per_minute,

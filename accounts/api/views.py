@@ -21,9 +21,10 @@ from accounts.api.pages import PAGE_PARAMETERS, KeysetPagination
 from accounts.api.parsing import BoundedJSONParser, JsonAlways
 from accounts.api.throttling import ManagementThrottle
 from accounts.audit_log import record_action
-from accounts.models import AuditEntry, ManagementToken
+from accounts.models import AuditEntry, ManagementToken, Organization
 from accounts.permissions import Action
 from accounts.request_ids import shown_request_id
+from accounts.services import lock_organization
 from accounts.tenancy import Tenant, find_tenant
 
 # What views answer; a name of its own, as `list` is an action of theirs.
@@ -81,6 +82,10 @@ class ManagementView(viewsets.GenericViewSet[Any]):
         serializer = (serializer_class or self.get_serializer_class())(data=self.request.data)
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
+
+    def lock(self) -> Organization:
+        """The organization as it stands. Read after this what a change keeps, in the change's transaction."""
+        return lock_organization(self.tenant.organization.pk)
 
     def page(self, rows: Any, serializer_class: type[Any], **context: Any) -> Response:
         """One page of the rows, in their form of output."""

@@ -64,12 +64,14 @@ class KeyView(GatewayView):
     @extend_schema(request=KeyChange, responses=KeyOutput)
     def partial_update(self, request: Request, slug: str, key_id: UUID) -> Response:
         """Change what a key may do and spend; it holds within a second."""
-        key, given = self.tenant.key(key_id), self.given(KeyChange)
-        if key.revoked_at is not None:
-            raise KeyRevoked("The key is revoked: nothing about it can change.")
-        budget = plain_budget(self.tenant.organization, Budget.Scope.KEY, key.pk)
-        current = {name: getattr(key, name) for name in CHANGEABLE} | budget_terms(budget)
+        given = self.given(KeyChange)
         with transaction.atomic():
+            self.lock()
+            key = self.tenant.key(key_id)
+            if key.revoked_at is not None:
+                raise KeyRevoked("The key is revoked: nothing about it can change.")
+            budget = plain_budget(self.tenant.organization, Budget.Scope.KEY, key.pk)
+            current = {name: getattr(key, name) for name in CHANGEABLE} | budget_terms(budget)
             self.record("key.update", target=str(key), target_id=key.pk, changed=list(given))
             if "role" in given:
                 accounts.services.set_key_role(key=key, role=given.pop("role"), issuer_role=self.tenant.role)

@@ -59,10 +59,13 @@ class ProjectView(GatewayView):
     @extend_schema(request=ProjectChange, responses=ProjectOutput)
     def partial_update(self, request: Request, slug: str, project_id: UUID) -> Response:
         """Change a project; its limits hold within a second."""
-        project, given = self.tenant.project(project_id), self.given(ProjectChange)
-        budget = plain_budget(self.tenant.organization, Budget.Scope.PROJECT, project.pk)
-        current = {name: getattr(project, name) for name in (*RATES, "name", "mode")} | budget_terms(budget)
+        given = self.given(ProjectChange)
         with transaction.atomic():
+            self.lock()
+            project = self.tenant.project(project_id)
+            budget = plain_budget(self.tenant.organization, Budget.Scope.PROJECT, project.pk)
+            current = {name: getattr(project, name) for name in (*RATES, "name", "mode")}
+            current |= budget_terms(budget)
             limit_services.update_project(project=project, **(current | given))
             self.record("project.update", target=project.name, target_id=project.pk, changed=list(given))
         return Response(self._shown([self.tenant.project(project_id)])[0])
@@ -82,22 +85,23 @@ class LimitsView(GatewayView):
     @extend_schema(responses=LimitsOutput)
     def retrieve(self, request: Request, slug: str) -> Response:
         """What binds all keys of the organization together."""
-        return self._shown()
+        return self._shown(self.tenant.organization)
 
     @extend_schema(request=LimitsChange, responses=LimitsOutput)
     def partial_update(self, request: Request, slug: str) -> Response:
         """Change them. Rates are the owners'; the outage allowance is the owners' and billing's."""
-        given, organization = self.given(LimitsChange), self.tenant.organization
+        given = self.given(LimitsChange)
         if not given or given.keys() & set(RATES):
             self.tenant.require(Action.MANAGE_ORGANIZATION)
         if "redis_away_usd" in given:
             self.tenant.require(Action.MANAGE_BILLING)
         with transaction.atomic():
+            organization = self.lock()
             self._set(organization, given)
             self.record(
                 "limits.update", target=organization.name, target_id=organization.pk, changed=list(given)
             )
-        return self._shown()
+        return self._shown(organization)
 
     def _set(self, organization: Organization, given: dict[str, Any]) -> None:
         rates = {name: given.get(name, getattr(organization, name)) for name in RATES}
@@ -108,8 +112,7 @@ class LimitsView(GatewayView):
                 organization=organization, amount_usd=given["redis_away_usd"]
             )
 
-    def _shown(self) -> Response:
-        organization = self.tenant.organization
+    def _shown(self, organization: Organization) -> Response:
         policy = self.tenant.scoped(OutagePolicy.objects.all()).first()
         allowance_usd = policy.redis_away_usd if policy else ZERO_USD
         rates = {name: getattr(organization, name) for name in RATES}
