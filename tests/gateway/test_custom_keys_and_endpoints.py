@@ -367,6 +367,17 @@ def test_a_sealed_key_opens_for_its_owner_alone(alice, charlie, own, settings):
     assert row.created_at < datetime.now(UTC)
 
 
+@pytest.mark.parametrize("costs", [{}, {"input_cost": "1"}, {"input_cost": "1", "output_cost": "0"}])
+def test_the_audit_log_names_what_was_said_of_an_endpoint(own, costs):
+    own.post(KEY, name="my_key", value=VALUE)
+
+    endpoint(own, **costs)
+
+    assert AuditEntry.objects.get(action="endpoint.set").changed == sorted(
+        ["key_name", "name", "url", *costs]
+    )
+
+
 def test_each_write_stands_in_the_audit_log_and_no_secret_does(alice, own):
     own.post(KEY, name="my_key", value=VALUE)
     endpoint(own)
