@@ -52,7 +52,7 @@ def create_project(
         tokens_per_minute=tokens_per_minute,
         concurrent_requests=concurrent_requests,
     )
-    _set_project_budget(project, budget_usd, budget_window, time_zone)
+    _set_project_budget(project, budget_usd, budget_window, time_zone=time_zone)
     return project
 
 
@@ -71,8 +71,12 @@ def update_project(
     is_body_logging_on: bool = True,
     is_caching_on: bool = False,
     cache_ttl_seconds: int = DEFAULT_CACHE_TTL_SECONDS,
+    is_calendar_kept: bool = True,
 ) -> None:
-    """Replace everything that can be said about a project; None lifts a limit."""
+    """Replace everything that can be said about a project; None lifts a limit.
+
+    Whether the budget keeps its calendar: `set_plain_budget`.
+    """
     lock_organization(project.organization_id)
     accounts.services.update_project(project=project, name=name, mode=mode)
     accounts.services.set_project_body_logging(project=project, is_on=is_body_logging_on)
@@ -83,7 +87,9 @@ def update_project(
         tokens_per_minute=tokens_per_minute,
         concurrent_requests=concurrent_requests,
     )
-    _set_project_budget(project, budget_usd, budget_window, time_zone)
+    _set_project_budget(
+        project, budget_usd, budget_window, time_zone=time_zone, is_calendar_kept=is_calendar_kept
+    )
 
 
 @transaction.atomic
@@ -122,10 +128,12 @@ def set_plain_budget(
     amount_usd: Decimal | None,
     window: str,
     time_zone: str,
+    is_calendar_kept: bool = True,
 ) -> None:
     """Set, change or lift the one budget that a scope's own page shows; others stay as they are.
 
-    A budget that keeps its window keeps its calendar, so that changing the amount begins no new period.
+    Where `is_calendar_kept`, `time_zone` is for another window alone: changing the amount begins no new
+    period then, wherever the person who does it is.
     """
     lock_organization(organization.pk)
     budget = plain_budget(organization, scope, scope_id)
@@ -139,7 +147,8 @@ def set_plain_budget(
         )
         budget_services.create_budget(organization=organization, terms=terms)
         return
-    calendar = budget.time_zone if budget.window == window else time_zone
+    is_kept = is_calendar_kept and budget.window == window
+    calendar = budget.time_zone if is_kept else time_zone
     terms = replace(terms_of(budget), amount_usd=amount_usd, window=window, time_zone=calendar)
     budget_services.update_budget(budget=budget, terms=terms)
 
@@ -159,7 +168,14 @@ def plain_budgets(
     return {budget.scope_id: budget for budget in found}
 
 
-def _set_project_budget(project: Project, amount_usd: Decimal | None, window: str, time_zone: str) -> None:
+def _set_project_budget(
+    project: Project,
+    amount_usd: Decimal | None,
+    window: str,
+    *,
+    time_zone: str,
+    is_calendar_kept: bool = True,
+) -> None:
     set_plain_budget(
         organization=project.organization,
         scope=Budget.Scope.PROJECT,
@@ -167,4 +183,5 @@ def _set_project_budget(project: Project, amount_usd: Decimal | None, window: st
         amount_usd=amount_usd,
         window=window,
         time_zone=time_zone,
+        is_calendar_kept=is_calendar_kept,
     )

@@ -113,10 +113,11 @@ def update_key(
     budget_window: str,
     time_zone: str,
     is_budget_clamped: bool = False,
+    is_calendar_kept: bool = True,
 ) -> None:
     """Replace what the key may do and spend; None lifts a limit. Raises AccountsRefusal and BillingError.
 
-    A budget that keeps its window keeps its calendar, so that changing the amount begins no new period.
+    Whether the budget keeps its calendar: `set_plain_budget`.
     """
     lock_organization(key.organization_id)
     accounts.services.update_key_limits(
@@ -127,7 +128,13 @@ def update_key(
         allowed_models=allowed_models,
         is_budget_clamped=is_budget_clamped,
     )
-    _set_budget(key, amount_usd=budget_usd, window=budget_window, time_zone=time_zone)
+    _set_budget(
+        key,
+        amount_usd=budget_usd,
+        window=budget_window,
+        time_zone=time_zone,
+        is_calendar_kept=is_calendar_kept,
+    )
 
 
 @transaction.atomic
@@ -247,7 +254,14 @@ def require_declarable(connection: ProviderConnection) -> None:
         )
 
 
-def _set_budget(key: ApiKey, *, amount_usd: Decimal | None, window: str, time_zone: str) -> None:
+def _set_budget(
+    key: ApiKey,
+    *,
+    amount_usd: Decimal | None,
+    window: str,
+    time_zone: str,
+    is_calendar_kept: bool = True,
+) -> None:
     set_plain_budget(
         organization=key.organization,
         scope=Budget.Scope.KEY,
@@ -255,6 +269,7 @@ def _set_budget(key: ApiKey, *, amount_usd: Decimal | None, window: str, time_zo
         amount_usd=amount_usd,
         window=window,
         time_zone=time_zone,
+        is_calendar_kept=is_calendar_kept,
     )
 
 

@@ -16,7 +16,7 @@ from accounts.permissions import Action
 from billing.models import Budget
 from billing.money import ZERO_USD
 from gateway import limit_services
-from gateway.api.keys import budget_terms
+from gateway.api.keys import budget_terms, require_budget
 from gateway.api.shapes import (
     RATES,
     LimitsChange,
@@ -46,6 +46,7 @@ class ProjectView(GatewayView):
     def create(self, request: Request, slug: str) -> Response:
         """A new project with its limits."""
         given = self.given(ProjectInput)
+        require_budget(given)
         with transaction.atomic():
             project = limit_services.create_project(organization=self.tenant.organization, **given)
             self.record("project.create", target=project.name, target_id=project.pk, changed=list(given))
@@ -66,7 +67,8 @@ class ProjectView(GatewayView):
             budget = plain_budget(self.tenant.organization, Budget.Scope.PROJECT, project.pk)
             current = {name: getattr(project, name) for name in (*RATES, "name", "mode")}
             current |= budget_terms(budget)
-            limit_services.update_project(project=project, **(current | given))
+            require_budget(given, current)
+            limit_services.update_project(project=project, is_calendar_kept=False, **(current | given))
             self.record("project.update", target=project.name, target_id=project.pk, changed=list(given))
         return Response(self._shown([self.tenant.project(project_id)])[0])
 
