@@ -319,7 +319,7 @@ def _save_under_free_slug(organization: Organization) -> None:
             return
         except IntegrityError:
             continue
-    raise NameTaken("Choose another name for the organization.")
+    raise NameTaken("Choose another name for the organization.", field="name")
 
 
 def _save_named(project: Project) -> None:
@@ -327,7 +327,7 @@ def _save_named(project: Project) -> None:
         with transaction.atomic():
             project.save()
     except IntegrityError as failure:
-        raise NameTaken(f"There is already a project called {project.name!r}.") from failure
+        raise NameTaken(f"There is already a project called {project.name!r}.", field="name") from failure
     bump_epoch(project.organization_id)
 
 

@@ -75,10 +75,8 @@ def _known(exc: Exception, request_id: str) -> GatewayError:
             return exc
         case WrongConnection():
             return InvalidValue(str(exc), param=exc.field)
-        case BillingError():
+        case BillingError() | AccountsRefusal():
             return InvalidValue(str(exc), param=exc.field or None)
-        case AccountsRefusal():
-            return InvalidValue(str(exc))
         case Http404():
             return NotFound("There is no such thing here.")
         case DjangoPermissionDenied():

@@ -112,9 +112,11 @@ def set_redis_away_allowance(*, organization: Organization, amount_usd: Decimal)
     """What the organization lets through while Redis is away; 0 refuses. Raises InvalidAmount."""
     most_usd = settings.FAREBOX_GATEWAY.redis_away_limit_usd
     if not amount_usd.is_finite() or not 0 <= amount_usd <= most_usd:
-        raise InvalidAmount(f"The amount must be between $0 and ${most_usd}, the operator's limit.")
+        raise InvalidAmount(
+            f"The amount must be between $0 and ${most_usd}, the operator's limit.", field="redis_away_usd"
+        )
     if amount_usd != amount_usd.quantize(SMALLEST_USD):
-        raise InvalidAmount("The amount can have nine decimals at most.")
+        raise InvalidAmount("The amount can have nine decimals at most.", field="redis_away_usd")
     OutagePolicy.objects.update_or_create(organization=organization, defaults={"redis_away_usd": amount_usd})
     bump_epoch(organization.pk)
 
