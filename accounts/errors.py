@@ -2,7 +2,14 @@
 
 
 class AccountsRefusal(Exception):
-    """A rule of accounts forbids this; `str()` of it may be shown to the person who asked."""
+    """A rule of accounts forbids this; `str()` of it may be shown to the person who asked.
+
+    `field` names what is wrong, where one thing is.
+    """
+
+    def __init__(self, message: str = "", *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class NameMissing(AccountsRefusal):

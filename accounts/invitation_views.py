@@ -9,14 +9,16 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from accounts import invitations
+from accounts.audit_log import record_action
 from accounts.errors import InvitationClosed
-from accounts.models import Invitation, Person
+from accounts.models import AuditEntry, Invitation, Person
 from accounts.permissions import DESCRIPTION_OF_ROLE, Action, Role, may
 
 SESSION_INVITATION = "invitation"
@@ -56,7 +58,16 @@ def _accepted(request: HttpRequest, found: Invitation) -> HttpResponse:
     if not invitations.is_for(found, request.user):
         return _page(request, found, status=403)
     try:
-        membership = invitations.accept_invitation(invitation=found, person=request.user)
+        with transaction.atomic():
+            membership = invitations.accept_invitation(invitation=found, person=request.user)
+            record_action(
+                organization=found.organization,
+                person=request.user,
+                via=AuditEntry.Via.PAGES,
+                action="invitation.accept",
+                target=found.email,
+                target_id=found.pk,
+            )
     except InvitationClosed as closed:
         raise Http404("No such invitation.") from closed
     request.session.pop(SESSION_INVITATION, None)

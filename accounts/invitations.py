@@ -40,7 +40,7 @@ def invite_member(
     for given in (role, *pending.values_list("role", flat=True)):
         _require_reach(organization, invited_by, given)
     if Membership.objects.filter(organization=organization, person__email__iexact=email).exists():
-        raise AlreadyMember(f"{email} is in the team already.")
+        raise AlreadyMember(f"{email} is in the team already.", field="email")
     recent = Invitation.objects.filter(organization=organization, created_at__gt=now - _ONE_DAY)
     if recent.count() >= MAX_INVITATIONS_PER_DAY:
         raise TooManyInvitations(

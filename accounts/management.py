@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from django.http import HttpRequest
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,6 +12,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from accounts.audit_log import record_action
+from accounts.bodies import announce_body
 from accounts.models import AuditEntry
 from accounts.permissions import Action
 from accounts.request_ids import shown_request_id
@@ -19,6 +21,10 @@ from accounts.tenancy import KeyBearer
 
 class ManagementView(APIView):
     """One management call: a bearer key, its rights, and a request id on each answer."""
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        announce_body(request)
+        return super().initialize_request(request, *args, **kwargs)
 
     @property
     def bearer(self) -> KeyBearer:
@@ -61,7 +67,7 @@ class ManagementView(APIView):
         """The parameters as they were sent; of one that is repeated in the query string the last."""
         body = self.request.data
         if not isinstance(body, dict):
-            raise ParseError("it is not an object.")
+            raise ParseError("The body must be one JSON object.")
         return {**self.request.query_params.dict(), **body}
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:

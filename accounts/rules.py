@@ -30,9 +30,9 @@ def checked_name(name: str, *, is_required: bool = True) -> str:
     """The name without needless white space; raises NameMissing."""
     tidy = " ".join(name.split())
     if is_required and not tidy:
-        raise NameMissing("Give it a name.")
+        raise NameMissing("Give it a name.", field="name")
     if len(tidy) > MAX_NAME_CHARACTERS or not tidy.isprintable():
-        raise NameMissing(f"A name has at most {MAX_NAME_CHARACTERS} printable characters.")
+        raise NameMissing(f"A name has at most {MAX_NAME_CHARACTERS} printable characters.", field="name")
     return tidy
 
 
@@ -40,30 +40,33 @@ def check_rates(
     requests_per_minute: int | None, tokens_per_minute: int | None, concurrent_requests: int | None
 ) -> None:
     """Raise WrongLimit unless each is None or a whole number from 1 up."""
-    _check_rate("Requests per minute", requests_per_minute, most=MAX_RATE)
-    _check_rate("Tokens per minute", tokens_per_minute, most=MAX_TOKENS_PER_MINUTE)
-    _check_rate("Concurrent requests", concurrent_requests, most=MAX_RATE)
+    _check_rate("requests_per_minute", requests_per_minute, most=MAX_RATE)
+    _check_rate("tokens_per_minute", tokens_per_minute, most=MAX_TOKENS_PER_MINUTE)
+    _check_rate("concurrent_requests", concurrent_requests, most=MAX_RATE)
 
 
 def check_cache_ttl(seconds: int) -> None:
     """Raise WrongLimit unless an answer may be given again for so long."""
     if not MIN_CACHE_TTL_SECONDS <= seconds <= MAX_CACHE_TTL_SECONDS:
         raise WrongLimit(
-            f"Answers are kept for {MIN_CACHE_TTL_SECONDS} to {MAX_CACHE_TTL_SECONDS} seconds, got {seconds}."
+            f"Answers are kept for {MIN_CACHE_TTL_SECONDS} to {MAX_CACHE_TTL_SECONDS} seconds, "
+            f"got {seconds}.",
+            field="cache_ttl_seconds",
         )
 
 
 def check_expiry(expires_at: datetime | None) -> None:
     """Raise WrongLimit if the moment has passed already."""
     if expires_at is not None and expires_at <= datetime.now(UTC):
-        raise WrongLimit("The key would have expired already; choose a later date.")
+        raise WrongLimit("The key would have expired already; choose a later date.", field="expires_at")
 
 
 def check_overlap(overlap_seconds: int) -> None:
     """Raise WrongLimit unless the former secret of a rolled key may serve for so long."""
     if not 0 <= overlap_seconds <= MAX_ROLL_OVERLAP_SECONDS:
         raise WrongLimit(
-            f"overlap_seconds must be between 0 and {MAX_ROLL_OVERLAP_SECONDS}, got {overlap_seconds}."
+            f"overlap_seconds must be between 0 and {MAX_ROLL_OVERLAP_SECONDS}, got {overlap_seconds}.",
+            field="overlap_seconds",
         )
 
 
@@ -71,10 +74,13 @@ def checked_tags(tags: Sequence[str]) -> list[str]:
     """The tags, trimmed and without doubles, in their order; raises WrongLimit."""
     tidy = list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     if len(tidy) > MAX_TAGS:
-        raise WrongLimit(f"A key has at most {MAX_TAGS} tags, got {len(tidy)}.")
+        raise WrongLimit(f"A key has at most {MAX_TAGS} tags, got {len(tidy)}.", field="default_tags")
     for tag in tidy:
         if len(tag) > MAX_TAG_CHARACTERS or not tag.isprintable() or "," in tag:
-            raise WrongLimit(f"A tag has at most {MAX_TAG_CHARACTERS} printable characters and no comma.")
+            raise WrongLimit(
+                f"A tag has at most {MAX_TAG_CHARACTERS} printable characters and no comma.",
+                field="default_tags",
+            )
     return tidy
 
 
@@ -84,10 +90,15 @@ def checked_models(models: Sequence[str] | None) -> list[str] | None:
         return None
     tidy = list(dict.fromkeys(model.strip() for model in models if model.strip()))
     if not 1 <= len(tidy) <= MAX_ALLOWED_MODELS:
-        raise WrongLimit(f"Name between 1 and {MAX_ALLOWED_MODELS} models, or allow all of them.")
+        raise WrongLimit(
+            f"Name between 1 and {MAX_ALLOWED_MODELS} models, or allow all of them.", field="allowed_models"
+        )
     for model in tidy:
         if len(model) > MAX_MODEL_CHARACTERS or not model.isprintable() or " " in model:
-            raise WrongLimit(f"{model[:40]!r} is not a model name like provider/model or provider/*.")
+            raise WrongLimit(
+                f"{model[:40]!r} is not a model name like provider/model or provider/*.",
+                field="allowed_models",
+            )
     return tidy
 
 
@@ -97,7 +108,10 @@ def checked_networks(networks: Sequence[str] | None) -> list[str] | None:
         return None
     tidy = list(dict.fromkeys(_checked_network(network) for network in networks if network.strip()))
     if not 1 <= len(tidy) <= MAX_ALLOWED_NETWORKS:
-        raise WrongLimit(f"Name between 1 and {MAX_ALLOWED_NETWORKS} networks, or allow all of them.")
+        raise WrongLimit(
+            f"Name between 1 and {MAX_ALLOWED_NETWORKS} networks, or allow all of them.",
+            field="allowed_networks",
+        )
     return tidy
 
 
@@ -105,13 +119,15 @@ def _checked_network(text: str) -> str:
     try:
         return str(parse_network(text))
     except ValueError:
-        raise WrongLimit(f"{text[:40]!r} is not an address or a network like 203.0.113.0/24.") from None
+        raise WrongLimit(
+            f"{text[:40]!r} is not an address or a network like 203.0.113.0/24.", field="allowed_networks"
+        ) from None
 
 
 def checked_time_zone(name: str) -> str:
     """The name if it is empty or a time zone's; raises WrongLimit."""
     if name and not is_time_zone(name):
-        raise WrongLimit(f"{name[:40]!r} is not a time zone like Europe/Berlin.")
+        raise WrongLimit(f"{name[:40]!r} is not a time zone like Europe/Berlin.", field="time_zone")
     return name
 
 
@@ -131,6 +147,9 @@ def _known_time_zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones())
 
 
-def _check_rate(label: str, rate: int | None, *, most: int) -> None:
+def _check_rate(field: str, rate: int | None, *, most: int) -> None:
     if rate is not None and not 1 <= rate <= most:
-        raise WrongLimit(f"{label} must be between 1 and {most}, got {rate}; leave it empty for no limit.")
+        label = field.replace("_", " ").capitalize()
+        raise WrongLimit(
+            f"{label} must be between 1 and {most}, got {rate}; leave it empty for no limit.", field=field
+        )

@@ -43,6 +43,11 @@ def sign_up_organization(*, person: Person, name: str) -> Organization:
     return organization
 
 
+def lock_organization(organization_id: UUID) -> Organization:
+    """The organization as it stands; whoever locks it next waits until this transaction ends."""
+    return Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
+
+
 @transaction.atomic
 def rename_organization(*, organization: Organization, name: str) -> None:
     """Change what people read; the address keeps its slug, so that links go on working."""
@@ -314,7 +319,7 @@ def _save_under_free_slug(organization: Organization) -> None:
             return
         except IntegrityError:
             continue
-    raise NameTaken("Choose another name for the organization.")
+    raise NameTaken("Choose another name for the organization.", field="name")
 
 
 def _save_named(project: Project) -> None:
@@ -322,13 +327,13 @@ def _save_named(project: Project) -> None:
         with transaction.atomic():
             project.save()
     except IntegrityError as failure:
-        raise NameTaken(f"There is already a project called {project.name!r}.") from failure
+        raise NameTaken(f"There is already a project called {project.name!r}.", field="name") from failure
     bump_epoch(project.organization_id)
 
 
 def _locked_role(membership: Membership) -> str:
     # Two owners who step down at once would each still see the other one.
-    Organization.objects.select_for_update(no_key=True).get(pk=membership.organization_id)
+    lock_organization(membership.organization_id)
     return Membership.objects.get(pk=membership.pk).role
 
 
@@ -364,7 +369,7 @@ def _require_delegable(
     organization: Organization, creator: Person | None, issuer_role: str | None, role: str
 ) -> None:
     # Whoever is losing a role at this moment must not keep it by way of a key.
-    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    lock_organization(organization.pk)
     membership = Membership.objects.filter(organization=organization, person=creator).first()
     creator_role = membership.role if membership else None
     is_within_creators = creator is None or may_delegate(creator_role, role)

@@ -148,7 +148,13 @@ def member_remove(request: HttpRequest, slug: str, person_id: UUID) -> HttpRespo
             services.remove_member(
                 actor_role=tenant.role, membership=membership, are_keys_revoked=are_keys_revoked
             )
-            record_on_page(tenant, "member.remove", target=membership.person.email, target_id=person_id)
+            record_on_page(
+                tenant,
+                "member.remove",
+                target=membership.person.email,
+                target_id=person_id,
+                changed=["revoke_keys"] if are_keys_revoked else (),
+            )
     except AccountsRefusal as refusal:
         messages.error(request, str(refusal))
     else:

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 
 from accounts.models import ApiKey, Organization, Project
-from accounts.services import bump_epoch
+from accounts.services import bump_epoch, lock_organization
 from billing.budgets import WINDOWS, bucket_seconds, zone_named
 from billing.errors import InvalidAmount, InvalidBudget
 from billing.families import checked_family
@@ -79,6 +79,9 @@ def update_budget(*, budget: Budget, terms: BudgetTerms) -> Budget:
 
     What has been spent keeps counting. Raises InvalidBudget and InvalidAmount, which name the field.
     """
+    lock_organization(budget.organization_id)
+    if not Budget.objects.filter(pk=budget.pk).exists():
+        raise InvalidBudget("The budget was removed or replaced meanwhile.")
     checked = _checked(budget.organization, terms)
     if checked.counted == {name: getattr(budget, name) for name in checked.counted}:
         for name, value in checked.said.items():
@@ -108,6 +111,7 @@ def set_budget(
     terms = BudgetTerms(
         scope=scope, scope_id=scope_id, amount_usd=amount_usd, window=window, time_zone=time_zone
     )
+    lock_organization(organization.pk)
     rows = Budget.objects.filter(organization=organization, scope=scope, scope_id=scope_id, window=window)
     budget = rows.filter(is_rolling=False, is_observed=False).order_by("created_at").first()
     if budget is None:
@@ -216,7 +220,7 @@ def _checked_percents(percents: Sequence[int]) -> list[int]:
 
 def _require_room(organization: Organization, terms: BudgetTerms) -> None:
     # One at a time, so that two cannot both take the last place.
-    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    lock_organization(organization.pk)
     budgets = Budget.objects.filter(organization=organization)
     if terms.scope in LABELS:
         count, limit = budgets.filter(scope__in=LABELS).count(), MAX_LABEL_BUDGETS

@@ -1,17 +1,20 @@
 """The page of an organization's ceiling: what a model without a price may cost at most."""
 
-from typing import Any
+from collections.abc import Mapping
+from decimal import Decimal
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts.audit_log import record_on_page
 from accounts.permissions import Action
-from accounts.tenancy import tenant_of
+from accounts.tenancy import Tenant, tenant_of
 from billing.errors import InvalidPrice
 from billing.models import PriceCeiling
 from billing.price_services import set_ceiling
@@ -40,10 +43,11 @@ def price_ceiling(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the ceiling and set it; two empty fields lift it."""
     tenant = tenant_of(request, slug)
     tenant.require(Action.MANAGE_BILLING)
-    form = CeilingForm(request.POST) if request.method == "POST" else CeilingForm(initial=_initial(tenant))
-    if request.method == "POST" and form.is_valid():
+    is_post = request.method == "POST"
+    form = CeilingForm(request.POST) if is_post else CeilingForm(initial=_initial(_stored(tenant)))
+    if is_post and form.is_valid():
         try:
-            set_ceiling(organization=tenant.organization, **form.cleaned_data)
+            _set(tenant, form.cleaned_data)
         except InvalidPrice as refusal:
             form.add_error(refusal.field, str(refusal))
         else:
@@ -52,8 +56,29 @@ def price_ceiling(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "billing/price_ceiling.html", {"form": form})
 
 
-def _initial(tenant: Any) -> dict[str, str]:
+def _set(tenant: Tenant, amounts: Mapping[str, Decimal | None]) -> None:
+    organization = tenant.organization
+    with transaction.atomic():
+        stored = _stored(tenant)
+        changed = [name for name, amount_usd in amounts.items() if amount_usd != stored.get(name)]
+        set_ceiling(
+            organization=organization,
+            input_usd_per_million=amounts["input_usd_per_million"],
+            output_usd_per_million=amounts["output_usd_per_million"],
+        )
+        record_on_page(
+            tenant,
+            "price_ceiling.update",
+            target=organization.name,
+            target_id=organization.pk,
+            changed=changed,
+        )
+
+
+def _stored(tenant: Tenant) -> dict[str, Decimal]:
     ceiling = tenant.scoped(PriceCeiling.objects.all()).first()
-    if ceiling is None:
-        return {}
-    return {name: f"{getattr(ceiling, name).normalize():f}" for name in CeilingForm.base_fields}
+    return {name: getattr(ceiling, name) for name in CeilingForm.base_fields} if ceiling else {}
+
+
+def _initial(amounts: Mapping[str, Decimal]) -> dict[str, str]:
+    return {name: f"{amount_usd.normalize():f}" for name, amount_usd in amounts.items()}

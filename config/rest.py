@@ -12,6 +12,7 @@ from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 from rest_framework.request import Request
 
+from accounts.bodies import BodyTooLarge
 from accounts.errors import AccountsRefusal
 from accounts.permissions import Action
 from accounts.request_ids import shown_request_id
@@ -28,6 +29,7 @@ from gateway.errors import (
     MethodNotAllowed,
     MissingParameter,
     NotFound,
+    RequestTooLarge,
     RightMissing,
     TooManyCalls,
     UnsupportedMediaType,
@@ -73,10 +75,8 @@ def _known(exc: Exception, request_id: str) -> GatewayError:
             return exc
         case WrongConnection():
             return InvalidValue(str(exc), param=exc.field)
-        case BillingError():
+        case BillingError() | AccountsRefusal():
             return InvalidValue(str(exc), param=exc.field or None)
-        case AccountsRefusal():
-            return InvalidValue(str(exc))
         case Http404():
             return NotFound("There is no such thing here.")
         case DjangoPermissionDenied():
@@ -111,7 +111,9 @@ def _of_framework(exc: exceptions.APIException) -> GatewayError:
         case exceptions.NotFound():
             return NotFound(text)
         case exceptions.ParseError():
-            return InvalidJson(f"The body must be one JSON object: {text}")
+            return InvalidJson(text)
+        case BodyTooLarge():
+            return RequestTooLarge(text)
         case exceptions.MethodNotAllowed():
             return MethodNotAllowed(text)
         case exceptions.UnsupportedMediaType():

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.audit_log import record_on_page
 from accounts.context import time_zone_of
 from accounts.permissions import Action
+from accounts.services import lock_organization
 from accounts.tenancy import Tenant, tenant_of
 from billing import budget_services
 from billing.errors import BillingError
@@ -97,6 +98,8 @@ def budget_detail(request: HttpRequest, slug: str, budget_id: UUID) -> HttpRespo
     if form.is_valid():
         try:
             with transaction.atomic():
+                lock_organization(tenant.organization.pk)
+                budget = _budget(tenant, budget_id)
                 changed = budget_services.update_budget(budget=budget, terms=form.terms)
                 record_on_page(
                     tenant,
@@ -130,8 +133,10 @@ def budget_delete(request: HttpRequest, slug: str, budget_id: UUID) -> HttpRespo
     tenant = tenant_of(request, slug)
     budget = _budget(tenant, budget_id)
     tenant.require(right_to_set(budget.scope))
-    sentence = sentence_of(budget)
     with transaction.atomic():
+        lock_organization(tenant.organization.pk)
+        budget = _budget(tenant, budget_id)
+        sentence = sentence_of(budget)
         budget_services.remove_budget(organization=tenant.organization, budget_id=budget.pk)
         record_on_page(tenant, "budget.remove", target=str(budget), target_id=budget_id)
     messages.success(request, f"The budget of {sentence} is lifted within a second.")

@@ -58,10 +58,11 @@ class Endpoint(ManagementView):
     def post(self, request: Request) -> Response:
         self.require(Action.MANAGE_PROVIDERS)
         given = self.parameters(SetInput)
+        changed = given.keys() & self.sent().keys()
         costs = Costs(input_cost=given.pop("input_cost"), output_cost=given.pop("output_cost"))
         with transaction.atomic():
             endpoint = set_endpoint(organization=self.bearer.organization, costs=costs, **given)
-            self.record("endpoint.set", target=endpoint.name, target_id=endpoint.pk, changed=list(given))
+            self.record("endpoint.set", target=endpoint.name, target_id=endpoint.pk, changed=list(changed))
         hint = "" if endpoint.has_price else NO_PRICE
         return Response({"info": f"Custom endpoint created successfully!{hint}"})
 

@@ -119,7 +119,7 @@ def _span(given: dict[str, Any], name: str) -> Span:
     if end is not None and start is None:
         raise _no_benchmarks(name)
     until = end or timezone.now()
-    if start is not None and not start <= until <= start + LONGEST_SPAN:
+    if start is not None and not timedelta() <= until - start <= LONGEST_SPAN:
         raise InvalidValue(
             f"start_time must be before end_time, and at most {LONGEST_SPAN.days} days before it.",
             param="start_time",

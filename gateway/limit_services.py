@@ -15,7 +15,7 @@ from django.db import transaction
 import accounts.services
 from accounts.models import Organization, Project
 from accounts.rules import DEFAULT_CACHE_TTL_SECONDS
-from accounts.services import bump_epoch
+from accounts.services import bump_epoch, lock_organization
 from accounts.tenancy import scoped
 from billing import budget_services
 from billing.budget_services import BudgetTerms, terms_of
@@ -42,6 +42,7 @@ def create_project(
     cache_ttl_seconds: int = DEFAULT_CACHE_TTL_SECONDS,
 ) -> Project:
     """A new project with its limits; the budget's periods follow the calendar of `time_zone`."""
+    lock_organization(organization.pk)
     project = accounts.services.create_project(organization=organization, name=name, mode=mode)
     accounts.services.set_project_body_logging(project=project, is_on=is_body_logging_on)
     accounts.services.set_project_caching(project=project, is_on=is_caching_on, ttl_seconds=cache_ttl_seconds)
@@ -51,7 +52,7 @@ def create_project(
         tokens_per_minute=tokens_per_minute,
         concurrent_requests=concurrent_requests,
     )
-    _set_project_budget(project, budget_usd, budget_window, time_zone)
+    _set_project_budget(project, budget_usd, budget_window, time_zone=time_zone)
     return project
 
 
@@ -70,8 +71,13 @@ def update_project(
     is_body_logging_on: bool,
     is_caching_on: bool,
     cache_ttl_seconds: int,
+    is_calendar_kept: bool = True,
 ) -> None:
-    """Replace everything that can be said about a project; None lifts a limit."""
+    """Replace everything that can be said about a project; None lifts a limit.
+
+    Whether the budget keeps its calendar: `set_plain_budget`.
+    """
+    lock_organization(project.organization_id)
     accounts.services.update_project(project=project, name=name, mode=mode)
     accounts.services.set_project_body_logging(project=project, is_on=is_body_logging_on)
     accounts.services.set_project_caching(project=project, is_on=is_caching_on, ttl_seconds=cache_ttl_seconds)
@@ -81,7 +87,9 @@ def update_project(
         tokens_per_minute=tokens_per_minute,
         concurrent_requests=concurrent_requests,
     )
-    _set_project_budget(project, budget_usd, budget_window, time_zone)
+    _set_project_budget(
+        project, budget_usd, budget_window, time_zone=time_zone, is_calendar_kept=is_calendar_kept
+    )
 
 
 @transaction.atomic
@@ -104,9 +112,11 @@ def set_redis_away_allowance(*, organization: Organization, amount_usd: Decimal)
     """What the organization lets through while Redis is away; 0 refuses. Raises InvalidAmount."""
     most_usd = settings.FAREBOX_GATEWAY.redis_away_limit_usd
     if not amount_usd.is_finite() or not 0 <= amount_usd <= most_usd:
-        raise InvalidAmount(f"The amount must be between $0 and ${most_usd}, the operator's limit.")
+        raise InvalidAmount(
+            f"The amount must be between $0 and ${most_usd}, the operator's limit.", field="redis_away_usd"
+        )
     if amount_usd != amount_usd.quantize(SMALLEST_USD):
-        raise InvalidAmount("The amount can have nine decimals at most.")
+        raise InvalidAmount("The amount can have nine decimals at most.", field="redis_away_usd")
     OutagePolicy.objects.update_or_create(organization=organization, defaults={"redis_away_usd": amount_usd})
     bump_epoch(organization.pk)
 
@@ -120,11 +130,14 @@ def set_plain_budget(
     amount_usd: Decimal | None,
     window: str,
     time_zone: str,
+    is_calendar_kept: bool = True,
 ) -> None:
     """Set, change or lift the one budget that a scope's own page shows; others stay as they are.
 
-    A budget that keeps its window keeps its calendar, so that changing the amount begins no new period.
+    Where `is_calendar_kept`, `time_zone` is for another window alone: changing the amount begins no new
+    period then, wherever the person who does it is.
     """
+    lock_organization(organization.pk)
     budget = plain_budget(organization, scope, scope_id)
     if amount_usd is None:
         if budget is not None:
@@ -136,7 +149,8 @@ def set_plain_budget(
         )
         budget_services.create_budget(organization=organization, terms=terms)
         return
-    calendar = budget.time_zone if budget.window == window else time_zone
+    is_kept = is_calendar_kept and budget.window == window
+    calendar = budget.time_zone if is_kept else time_zone
     terms = replace(terms_of(budget), amount_usd=amount_usd, window=window, time_zone=calendar)
     budget_services.update_budget(budget=budget, terms=terms)
 
@@ -156,7 +170,14 @@ def plain_budgets(
     return {budget.scope_id: budget for budget in found}
 
 
-def _set_project_budget(project: Project, amount_usd: Decimal | None, window: str, time_zone: str) -> None:
+def _set_project_budget(
+    project: Project,
+    amount_usd: Decimal | None,
+    window: str,
+    *,
+    time_zone: str,
+    is_calendar_kept: bool = True,
+) -> None:
     set_plain_budget(
         organization=project.organization,
         scope=Budget.Scope.PROJECT,
@@ -164,4 +185,5 @@ def _set_project_budget(project: Project, amount_usd: Decimal | None, window: st
         amount_usd=amount_usd,
         window=window,
         time_zone=time_zone,
+        is_calendar_kept=is_calendar_kept,
     )

@@ -140,7 +140,9 @@ def endpoint_remove(request: HttpRequest, slug: str, endpoint_id: UUID) -> HttpR
     tenant = tenant_of(request, slug)
     endpoint = get_object_or_404(endpoints_of(tenant.organization), pk=endpoint_id)
     tenant.require(Action.MANAGE_PROVIDERS)
-    delete_endpoint(endpoint=endpoint)
+    with transaction.atomic():
+        record_on_page(tenant, "endpoint.remove", target=endpoint.name, target_id=endpoint.pk)
+        delete_endpoint(endpoint=endpoint)
     messages.success(request, f"{endpoint.name} is removed; its key stays.")
     return redirect("providers", slug)
 

@@ -1,13 +1,18 @@
 """The page of an organization's routing: aliases of selectors and fallbacks, a line for each."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts.audit_log import record_on_page
 from accounts.permissions import Action
 from accounts.tenancy import Tenant, tenant_of
 from gateway.models import RoutingPolicy
@@ -55,10 +60,10 @@ class RoutingForm(forms.Form):
 def organization_routing(request: HttpRequest, slug: str) -> HttpResponse:
     tenant = tenant_of(request, slug)
     tenant.require(Action.MANAGE_PROVIDERS)
-    form = RoutingForm(request.POST) if request.method == "POST" else RoutingForm(initial=_stored(tenant))
+    form = RoutingForm(request.POST) if request.method == "POST" else RoutingForm(initial=_initial(tenant))
     if form.is_bound and form.is_valid():
         try:
-            set_routing(organization=tenant.organization, **form.cleaned_data)
+            _set(tenant, form.cleaned_data)
         except WrongRouting as refusal:
             form.add_error(refusal.field, str(refusal))
         else:
@@ -67,10 +72,27 @@ def organization_routing(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "gateway/organization_routing.html", {"form": form})
 
 
-def _stored(tenant: Tenant) -> dict[str, str]:
-    policy = tenant.scoped(RoutingPolicy.objects.all()).first()
-    if policy is None:
-        return {}
+def _set(tenant: Tenant, given: Mapping[str, Any]) -> None:
+    organization = tenant.organization
+    with transaction.atomic():
+        stored = _stored(tenant)
+        changed = [name for name, value in given.items() if value != getattr(stored, name)]
+        set_routing(
+            organization=organization,
+            model_aliases=given["model_aliases"],
+            default_fallbacks=given["default_fallbacks"],
+        )
+        record_on_page(
+            tenant, "routing.update", target=organization.name, target_id=organization.pk, changed=changed
+        )
+
+
+def _stored(tenant: Tenant) -> RoutingPolicy:
+    return tenant.scoped(RoutingPolicy.objects.all()).first() or RoutingPolicy()
+
+
+def _initial(tenant: Tenant) -> dict[str, str]:
+    policy = _stored(tenant)
     aliases = (f"{name} = {selector}" for name, selector in policy.model_aliases.items())
     return {
         "model_aliases": "\n".join(aliases),

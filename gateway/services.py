@@ -17,7 +17,7 @@ from django.db import transaction
 
 import accounts.services
 from accounts.models import ApiKey, Organization, Person, Project
-from accounts.services import bump_epoch
+from accounts.services import bump_epoch, lock_organization
 from accounts.vault import DataKey, Vault
 from billing.models import Budget, LedgerTransfer
 from billing.price_book import load_price_book
@@ -66,6 +66,7 @@ def issue_key(
 
     The budget's periods follow the calendar of `time_zone`. Raises AccountsRefusal and BillingError.
     """
+    lock_organization(organization.pk)
     key, secret = accounts.services.issue_key(
         organization=organization,
         project=project,
@@ -94,6 +95,7 @@ def issue_first_key(
 
     An organization gets it once, and so does a person, however many organizations they make.
     """
+    lock_organization(organization.pk)
     if settings.FAREBOX_STARTING_CREDIT_USD:
         _grant_starting_credit(organization, person)
     return issue_key(organization=organization, project=project, person=person, name=name)
@@ -111,11 +113,13 @@ def update_key(
     budget_window: str,
     time_zone: str,
     is_budget_clamped: bool = False,
+    is_calendar_kept: bool = True,
 ) -> None:
     """Replace what the key may do and spend; None lifts a limit. Raises AccountsRefusal and BillingError.
 
-    A budget that keeps its window keeps its calendar, so that changing the amount begins no new period.
+    Whether the budget keeps its calendar: `set_plain_budget`.
     """
+    lock_organization(key.organization_id)
     accounts.services.update_key_limits(
         key=key,
         requests_per_minute=requests_per_minute,
@@ -124,7 +128,13 @@ def update_key(
         allowed_models=allowed_models,
         is_budget_clamped=is_budget_clamped,
     )
-    _set_budget(key, amount_usd=budget_usd, window=budget_window, time_zone=time_zone)
+    _set_budget(
+        key,
+        amount_usd=budget_usd,
+        window=budget_window,
+        time_zone=time_zone,
+        is_calendar_kept=is_calendar_kept,
+    )
 
 
 @transaction.atomic
@@ -245,8 +255,7 @@ def require_declarable(connection: ProviderConnection) -> None:
 
 
 def _grant_starting_credit(organization: Organization, person: Person) -> None:
-    # Under the lock, so that two people who start at once do not both bring theirs.
-    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    """Under the organization's lock: two people who start at once do not both bring theirs."""
     granted = LedgerTransfer.objects.filter(organization=organization, kind=LedgerTransfer.Kind.PROMOTION)
     if granted.filter(description=STARTING_CREDIT).exists():
         return
@@ -258,7 +267,14 @@ def _grant_starting_credit(organization: Organization, person: Person) -> None:
     )
 
 
-def _set_budget(key: ApiKey, *, amount_usd: Decimal | None, window: str, time_zone: str) -> None:
+def _set_budget(
+    key: ApiKey,
+    *,
+    amount_usd: Decimal | None,
+    window: str,
+    time_zone: str,
+    is_calendar_kept: bool = True,
+) -> None:
     set_plain_budget(
         organization=key.organization,
         scope=Budget.Scope.KEY,
@@ -266,6 +282,7 @@ def _set_budget(key: ApiKey, *, amount_usd: Decimal | None, window: str, time_zo
         amount_usd=amount_usd,
         window=window,
         time_zone=time_zone,
+        is_calendar_kept=is_calendar_kept,
     )
 
 

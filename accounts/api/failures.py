@@ -119,7 +119,7 @@ def _found(exc: Exception) -> tuple[int, list[Fault]]:
         return exc.status, [Fault(str(exc), exc.code, exc.param)]
     if isinstance(exc, AccountsRefusal):
         status = STATUS_OF_REFUSAL.get(type(exc), 400)
-        return status, [Fault(str(exc), CODES[status])]
+        return status, [Fault(str(exc), CODES[status], exc.field or None)]
     if isinstance(exc, Http404):
         return 404, [Fault(NOT_FOUND_MESSAGE, "not_found")]
     if isinstance(exc, DjangoPermissionDenied):

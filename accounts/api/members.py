@@ -99,13 +99,17 @@ class MemberView(ManagementView):
             if has_recorded(organization, action="member.remove", target_id=person_id):
                 return Response(status=204)
             raise
+        are_keys_revoked = self.query["revoke_keys"]
         with transaction.atomic():
             services.remove_member(
-                actor_role=self.tenant.role,
-                membership=membership,
-                are_keys_revoked=self.query["revoke_keys"],
+                actor_role=self.tenant.role, membership=membership, are_keys_revoked=are_keys_revoked
             )
-            self.record("member.remove", target=membership.person.email, target_id=person_id)
+            self.record(
+                "member.remove",
+                target=membership.person.email,
+                target_id=person_id,
+                changed=["revoke_keys"] if are_keys_revoked else (),
+            )
         return Response(status=204)
 
 

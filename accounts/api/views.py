@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.http import Http404
+from django.http import Http404, HttpRequest
 from rest_framework import viewsets
 from rest_framework.permissions import SAFE_METHODS, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
@@ -18,12 +18,14 @@ from accounts.api.authentication import BrowserAuthentication, ManagementTokenAu
 from accounts.api.failures import Refused, answer_of
 from accounts.api.fields import QuerySerializer
 from accounts.api.pages import PAGE_PARAMETERS, KeysetPagination
-from accounts.api.parsing import BoundedJSONParser, JsonAlways
+from accounts.api.parsing import JsonAlways, ManagementParser
 from accounts.api.throttling import ManagementThrottle
 from accounts.audit_log import record_action
-from accounts.models import AuditEntry, ManagementToken
+from accounts.bodies import announce_body
+from accounts.models import AuditEntry, ManagementToken, Organization
 from accounts.permissions import Action
 from accounts.request_ids import shown_request_id
+from accounts.services import lock_organization
 from accounts.tenancy import Tenant, find_tenant
 
 # What views answer; a name of its own, as `list` is an action of theirs.
@@ -40,7 +42,7 @@ class ManagementView(viewsets.GenericViewSet[Any]):
     authentication_classes = (ManagementTokenAuthentication, BrowserAuthentication)
     permission_classes = (IsAuthenticated,)
     throttle_classes = (ManagementThrottle,)
-    parser_classes = (BoundedJSONParser,)
+    parser_classes = (ManagementParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = JsonAlways
     pagination_class: type[KeysetPagination] | None = KeysetPagination
@@ -51,6 +53,10 @@ class ManagementView(viewsets.GenericViewSet[Any]):
     queries: ClassVar[Mapping[str, type[QuerySerializer]]] = {}
     tenant: Tenant
     query: Mapping[str, Any]
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        announce_body(request)
+        return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -81,6 +87,10 @@ class ManagementView(viewsets.GenericViewSet[Any]):
         serializer = (serializer_class or self.get_serializer_class())(data=self.request.data)
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
+
+    def lock(self) -> Organization:
+        """The organization as it stands. Read after this what a change keeps, in the change's transaction."""
+        return lock_organization(self.tenant.organization.pk)
 
     def page(self, rows: Any, serializer_class: type[Any], **context: Any) -> Response:
         """One page of the rows, in their form of output."""

@@ -67,11 +67,13 @@ class BudgetView(GatewayView):
     @extend_schema(request=BudgetChange, responses=BudgetOutput)
     def partial_update(self, request: Request, slug: str, budget_id: UUID) -> Response:
         """Change a budget. What it counts never changes under it: then the answer has another id."""
-        budget, given = self._budget(budget_id), self.given(BudgetChange)
-        terms = replace(terms_of(budget), **given)
-        for scope in (budget.scope, terms.scope):
-            self.tenant.require(right_to_set(scope))
+        given = self.given(BudgetChange)
         with transaction.atomic():
+            self.lock()
+            budget = self._budget(budget_id)
+            terms = replace(terms_of(budget), **given)
+            for scope in (budget.scope, terms.scope):
+                self.tenant.require(right_to_set(scope))
             changed = budget_services.update_budget(budget=budget, terms=terms)
             self.record("budget.update", target=str(changed), target_id=budget_id, changed=list(given))
         return Response(self._shown([changed])[0])
@@ -79,15 +81,15 @@ class BudgetView(GatewayView):
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, slug: str, budget_id: UUID) -> Response:
         """Lift a budget within a second. Again: 204, as nothing is left to do."""
-        organization = self.tenant.organization
-        try:
-            budget = self._budget(budget_id)
-        except Http404:
-            if has_recorded(organization, action="budget.remove", target_id=budget_id):
-                return Response(status=204)
-            raise
-        self.tenant.require(right_to_set(budget.scope))
         with transaction.atomic():
+            organization = self.lock()
+            try:
+                budget = self._budget(budget_id)
+            except Http404:
+                if has_recorded(organization, action="budget.remove", target_id=budget_id):
+                    return Response(status=204)
+                raise
+            self.tenant.require(right_to_set(budget.scope))
             budget_services.remove_budget(organization=organization, budget_id=budget.pk)
             self.record("budget.remove", target=str(budget), target_id=budget_id)
         return Response(status=204)

@@ -1,6 +1,6 @@
 """Keys in the management API: list, create, read, change, roll, revoke."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -44,6 +44,7 @@ class KeyView(GatewayView):
     def create(self, request: Request, slug: str) -> Response:
         """A new key. Its secret is in this answer once."""
         given = self.given(KeyInput)
+        require_budget(given)
         project = self._project(given.pop("project_id", None))
         with transaction.atomic():
             key, secret = services.issue_key(
@@ -64,19 +65,22 @@ class KeyView(GatewayView):
     @extend_schema(request=KeyChange, responses=KeyOutput)
     def partial_update(self, request: Request, slug: str, key_id: UUID) -> Response:
         """Change what a key may do and spend; it holds within a second."""
-        key, given = self.tenant.key(key_id), self.given(KeyChange)
-        if key.revoked_at is not None:
-            raise KeyRevoked("The key is revoked: nothing about it can change.")
-        budget = plain_budget(self.tenant.organization, Budget.Scope.KEY, key.pk)
-        current = {name: getattr(key, name) for name in CHANGEABLE} | budget_terms(budget)
+        given = self.given(KeyChange)
         with transaction.atomic():
+            self.lock()
+            key = self.tenant.key(key_id)
+            if key.revoked_at is not None:
+                raise KeyRevoked("The key is revoked: nothing about it can change.")
+            budget = plain_budget(self.tenant.organization, Budget.Scope.KEY, key.pk)
+            current = {name: getattr(key, name) for name in CHANGEABLE} | budget_terms(budget)
+            require_budget(given, current)
             self.record("key.update", target=str(key), target_id=key.pk, changed=list(given))
             if "role" in given:
                 accounts.services.set_key_role(key=key, role=given.pop("role"), issuer_role=self.tenant.role)
             if "allowed_networks" in given:
                 networks = given.pop("allowed_networks")
                 accounts.services.set_key_networks(key=key, allowed_networks=networks)
-            services.update_key(key=key, **(current | given))
+            services.update_key(key=key, is_calendar_kept=False, **(current | given))
         return Response(self._shown([self.tenant.key(key_id)])[0])
 
     @extend_schema(request=RollInput, responses=NewKeyOutput)
@@ -141,6 +145,15 @@ class _Shown:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._key, name)
+
+
+def require_budget(given: Mapping[str, Any], current: Mapping[str, Any] | None = None) -> None:
+    """Raise Refused where what is given speaks of a budget that there would not be."""
+    spoken = [name for name in ("budget_window", "time_zone") if name in given]
+    if spoken and {**(current or {}), **given}.get("budget_usd") is None:
+        raise Refused(
+            f"{spoken[0]} is of a budget, and there is none: give budget_usd as well.", param=spoken[0]
+        )
 
 
 def budget_terms(budget: Budget | None) -> dict[str, Any]:

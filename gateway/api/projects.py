@@ -16,7 +16,7 @@ from accounts.permissions import Action
 from billing.models import Budget
 from billing.money import ZERO_USD
 from gateway import limit_services
-from gateway.api.keys import budget_terms
+from gateway.api.keys import budget_terms, require_budget
 from gateway.api.shapes import (
     RATES,
     LimitsChange,
@@ -48,6 +48,7 @@ class ProjectView(GatewayView):
     def create(self, request: Request, slug: str) -> Response:
         """A new project with its limits."""
         given = self.given(ProjectInput)
+        require_budget(given)
         with transaction.atomic():
             project = limit_services.create_project(organization=self.tenant.organization, **given)
             self.record("project.create", target=project.name, target_id=project.pk, changed=list(given))
@@ -61,11 +62,15 @@ class ProjectView(GatewayView):
     @extend_schema(request=ProjectChange, responses=ProjectOutput)
     def partial_update(self, request: Request, slug: str, project_id: UUID) -> Response:
         """Change a project; its limits hold within a second."""
-        project, given = self.tenant.project(project_id), self.given(ProjectChange)
-        budget = plain_budget(self.tenant.organization, Budget.Scope.PROJECT, project.pk)
-        current = {name: getattr(project, name) for name in CHANGEABLE} | budget_terms(budget)
+        given = self.given(ProjectChange)
         with transaction.atomic():
-            limit_services.update_project(project=project, **(current | given))
+            self.lock()
+            project = self.tenant.project(project_id)
+            budget = plain_budget(self.tenant.organization, Budget.Scope.PROJECT, project.pk)
+            current = {name: getattr(project, name) for name in CHANGEABLE}
+            current |= budget_terms(budget)
+            require_budget(given, current)
+            limit_services.update_project(project=project, is_calendar_kept=False, **(current | given))
             self.record("project.update", target=project.name, target_id=project.pk, changed=list(given))
         return Response(self._shown([self.tenant.project(project_id)])[0])
 
@@ -84,22 +89,23 @@ class LimitsView(GatewayView):
     @extend_schema(responses=LimitsOutput)
     def retrieve(self, request: Request, slug: str) -> Response:
         """What binds all keys of the organization together."""
-        return self._shown()
+        return self._shown(self.tenant.organization)
 
     @extend_schema(request=LimitsChange, responses=LimitsOutput)
     def partial_update(self, request: Request, slug: str) -> Response:
         """Change them. Rates are the owners'; the outage allowance is the owners' and billing's."""
-        given, organization = self.given(LimitsChange), self.tenant.organization
+        given = self.given(LimitsChange)
         if not given or given.keys() & set(RATES):
             self.tenant.require(Action.MANAGE_ORGANIZATION)
         if "redis_away_usd" in given:
             self.tenant.require(Action.MANAGE_BILLING)
         with transaction.atomic():
+            organization = self.lock()
             self._set(organization, given)
             self.record(
                 "limits.update", target=organization.name, target_id=organization.pk, changed=list(given)
             )
-        return self._shown()
+        return self._shown(organization)
 
     def _set(self, organization: Organization, given: dict[str, Any]) -> None:
         rates = {name: given.get(name, getattr(organization, name)) for name in RATES}
@@ -110,8 +116,7 @@ class LimitsView(GatewayView):
                 organization=organization, amount_usd=given["redis_away_usd"]
             )
 
-    def _shown(self) -> Response:
-        organization = self.tenant.organization
+    def _shown(self, organization: Organization) -> Response:
         policy = self.tenant.scoped(OutagePolicy.objects.all()).first()
         allowance_usd = policy.redis_away_usd if policy else ZERO_USD
         rates = {name: getattr(organization, name) for name in RATES}

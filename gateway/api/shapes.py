@@ -59,9 +59,13 @@ class BudgetedInput(RatesInput):
         max_value=MAX_AMOUNT_USD,
         help_text="Null lifts the budget.",
     )
-    budget_window = OneOf(Budget.Window.choices, required=False, help_text="`month` unless told.")
+    budget_window = OneOf(
+        Budget.Window.choices, required=False, help_text="`month` unless told; only with a budget."
+    )
     time_zone = Text(
-        required=False, max_length=64, help_text="Whose calendar the budget follows; UTC unless told."
+        required=False,
+        max_length=64,
+        help_text="Whose calendar the budget follows; UTC unless told. Only with a budget.",
     )
 
 

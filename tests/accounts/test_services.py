@@ -124,7 +124,7 @@ def test_a_key_keeps_what_it_was_given(alice):
     ],
 )
 def test_a_limit_that_makes_no_sense_is_refused(alice, wrong, complaint):
-    with pytest.raises(WrongLimit, match=complaint):
+    with pytest.raises(WrongLimit, match=complaint) as refused:
         services.issue_key(
             organization=alice.organization,
             project=alice.project,
@@ -133,6 +133,7 @@ def test_a_limit_that_makes_no_sense_is_refused(alice, wrong, complaint):
             **wrong,
         )
 
+    assert [refused.value.field] == list(wrong)
     assert ApiKey.objects.filter(name="CI").count() == 0
 
 

@@ -3,11 +3,13 @@
 import pytest
 from django.urls import reverse
 
-from accounts.models import AuditEntry, Invitation, Project
+from accounts.invitations import invite_member
+from accounts.models import AuditEntry, Invitation, Person, Project
 from accounts.permissions import Role
 from billing.models import Budget
-from gateway.models import ProviderConnection
-from tests.people import teammate
+from gateway.models import CustomEndpoint, ProviderConnection
+from gateway.provider_key_services import store_key
+from tests.people import browser_of, teammate
 
 
 @pytest.fixture
@@ -45,6 +47,7 @@ def test_people_and_settings(do, alice):
     assert do("invitation_revoke", Invitation.objects.get().pk) == ["invitation.revoke"]
     assert do("member_role", mate.person.pk, role="admin") == ["member.update"]
     assert do("member_remove", mate.person.pk) == ["member.remove"]
+    assert AuditEntry.objects.get(action="member.remove").changed == []
     assert do("settings_name", name="Acme 2") == ["organization.update"]
     assert do("settings_body_logging", is_on="on") == ["organization.update"]
     assert do("settings_stream_cut", is_on="on") == ["organization.update"]
@@ -66,6 +69,55 @@ def test_providers_and_no_secret_of_theirs(do):
     assert do("model_remove", connection.pk, connection.custom_models.get().pk) == ["model.remove"]
     assert do("provider_disconnect", connection.pk) == ["provider.disconnect"]
     assert "canary-secret" not in str(list(AuditEntry.objects.values()))
+
+
+def test_endpoints(do, alice):
+    store_key(organization=alice.organization, name="mine", value="canary-secret")
+    endpoint = CustomEndpoint.objects.create(
+        organization=alice.organization, model="m", provider="custom", base_url="http://x", key_name="mine"
+    )
+
+    assert do("endpoint_remove", endpoint.pk) == ["endpoint.remove"]
+    entry = AuditEntry.objects.get()
+    assert (entry.target, entry.target_id) == ("m@custom", endpoint.pk)
+
+
+def test_routing_and_the_price_ceiling_with_what_changed(do):
+    def changed(name, **form):
+        (action,) = do(name, **form)
+        assert action == ("price_ceiling.update" if name == "price_ceiling" else "routing.update")
+        return AuditEntry.objects.latest("created_at").changed
+
+    first = {"input_usd_per_million": "1.5", "output_usd_per_million": "2"}
+    assert changed("price_ceiling", **first) == ["input_usd_per_million", "output_usd_per_million"]
+    assert changed("price_ceiling", **first | {"output_usd_per_million": "3"}) == ["output_usd_per_million"]
+    assert changed("price_ceiling") == ["input_usd_per_million", "output_usd_per_million"]
+    assert do("price_ceiling", input_usd_per_million="1") == []
+    aliases = {"model_aliases": "a = fake/echo\r\nb = fake/slow"}
+    assert changed("organization_routing", **aliases) == ["model_aliases"]
+    assert changed("organization_routing", **aliases, default_fallbacks="fake/echo") == ["default_fallbacks"]
+    assert do("organization_routing", model_aliases="a = b = c\nb") == []
+
+
+def test_an_invitation_that_is_accepted(alice):
+    _, token = invite_member(
+        organization=alice.organization, invited_by=alice.person, email="dora@example.com", role=Role.VIEWER
+    )
+    browser = browser_of(Person.objects.create_user("dora@example.com"))
+
+    for _ in range(2):
+        browser.post(reverse("invitation", args=[token]))
+
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.actor, entry.via) == ("invitation.accept", "dora@example.com", "pages")
+    assert (entry.organization, entry.target_id) == (alice.organization, Invitation.objects.get().pk)
+
+
+def test_a_member_removed_with_their_keys(do, alice):
+    mate = teammate("mate@example.com", of=alice, role=Role.VIEWER)
+
+    assert do("member_remove", mate.person.pk, are_keys_revoked="on") == ["member.remove"]
+    assert AuditEntry.objects.get().changed == ["revoke_keys"]
 
 
 def test_what_is_refused_leaves_no_entry(do, alice):

@@ -5,6 +5,7 @@ from django.test import Client
 
 from accounts.models import ApiKey
 from tests.api.conftest import PREFIX
+from tests.gateway.management_calls import in_chunks
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,9 @@ from tests.api.conftest import PREFIX
         (b"[" * 50_000, 400, "invalid_json"),
         (b'{"requests_per_minute": ' + b"9" * 5_000 + b"}", 400, "invalid_json"),
         (b'{"requests_per_minute": 1e400, "name": "K"}', 400, "invalid_value"),
+        (b'{"allowed_models": ' + b"[" * 900 + b"]" * 900 + b"}", 400, "invalid_json"),
         (b'"' + b"x" * 65_535 + b'"', 413, "request_too_large"),
+        (b'"' + b"x" * 3_000_000 + b'"', 413, "request_too_large"),
         (b"null", 400, "missing_required_parameter"),
         (b'"text"', 400, "invalid_value"),
     ],
@@ -27,6 +30,19 @@ def test_a_body_that_cannot_be_read_is_a_4xx(owner, content, status, code):
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert ApiKey.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [(b'{"requests_per_minute": 7}', 200), (b"{", 400), (b'"' + b"x" * 65_535 + b'"', 413)],
+)
+def test_a_body_in_chunks_is_read_as_any_other(owner, content, status):
+    path = f"{PREFIX}/organizations/{owner.slug}/limits"
+
+    answer = in_chunks(owner.token, "PATCH", path, content)
+
+    assert answer.status_code == status
+    assert owner.get("/limits").json()["requests_per_minute"] == (7 if status == 200 else None)
 
 
 def test_a_body_that_is_no_json_is_a_415(owner):

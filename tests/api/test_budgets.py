@@ -141,3 +141,56 @@ def test_the_organization_s_budget_is_billing_s(owner, admin, billing):
     assert set(Budget.objects.values_list("scope", "amount_usd")) == {("organization", 50), ("tag", 1)}
     assert admin.delete(f"/budgets/{nightly}").status_code == 204
     assert billing.delete(f"/budgets/{whole}").status_code == 204
+
+
+@pytest.fixture(params=["keys", "projects"])
+def holder(request, owner):
+    """The path of something that can have a budget by the calendar."""
+    somebody = owner.somebody
+    return f"/keys/{somebody.key_row.pk}" if request.param == "keys" else f"/projects/{somebody.project.pk}"
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"budget_window": "day"}, "budget_window"),
+        ({"time_zone": "Asia/Tokyo"}, "time_zone"),
+        ({"budget_usd": None, "budget_window": "day"}, "budget_window"),
+        ({"time_zone": "Asia/Tokyo", "requests_per_minute": 5}, "time_zone"),
+    ],
+)
+def test_what_is_said_of_a_budget_that_is_not_there_is_refused(owner, holder, change, param):
+    answers = [owner.patch(holder, change), owner.post(holder.rpartition("/")[0], {"name": "N", **change})]
+
+    assert [(answer.status_code, answer.json()["error"]["param"]) for answer in answers] == [(400, param)] * 2
+    assert owner.get(holder).json()["requests_per_minute"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "window", "time_zone"),
+    [
+        ({}, "day", "Europe/Berlin"),
+        ({"budget_usd": "4"}, "day", "Europe/Berlin"),
+        ({"time_zone": "Asia/Tokyo"}, "day", "Asia/Tokyo"),
+        ({"time_zone": "Asia/Tokyo", "budget_usd": "4"}, "day", "Asia/Tokyo"),
+        ({"budget_window": "week"}, "week", "Europe/Berlin"),
+        ({"budget_window": "week", "time_zone": "Asia/Tokyo"}, "week", "Asia/Tokyo"),
+    ],
+)
+def test_a_change_of_a_calendar_holds_whatever_else_changes(owner, holder, change, window, time_zone):
+    owner.patch(holder, {"budget_usd": "3", "budget_window": "day", "time_zone": "Europe/Berlin"})
+
+    answer = owner.patch(holder, change)
+
+    budget = Budget.objects.get()
+    assert answer.status_code == 200
+    assert (budget.window, budget.time_zone) == (window, time_zone)
+    assert str(budget.amount_usd.normalize()) == change.get("budget_usd", "3")
+
+
+def test_a_calendar_that_is_none_is_refused_by_a_change_too(owner, holder):
+    owner.patch(holder, {"budget_usd": "3"})
+
+    answer = owner.patch(holder, {"time_zone": "Mars/Olympus"})
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "time_zone")

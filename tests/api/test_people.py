@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.core import mail
 
-from accounts.models import ApiKey, Invitation, Membership
+from accounts.models import ApiKey, AuditEntry, Invitation, Membership
 from tests.api.conftest import call
 
 
@@ -59,6 +59,7 @@ def test_a_removed_member_is_gone_with_their_token_and_if_asked_their_keys(owner
     assert not Membership.objects.filter(person=developer.somebody.person).exists()
     assert ApiKey.objects.get(pk=developer.somebody.key_row.pk).revoked_at is not None
     assert developer.get("/keys").status_code == 401
+    assert AuditEntry.objects.get(action="member.remove").changed == ["revoke_keys"]
     assert owner.delete(f"/members/{uuid.uuid4()}").status_code == 404
 
 

@@ -103,3 +103,23 @@ def test_the_outage_allowance_is_billing_s_within_the_operator_s_limit(owner, bi
 
     assert "operator's limit" in refused["message"]
     assert OutagePolicy.objects.get(organization=owner.somebody.organization).redis_away_usd == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "param"),
+    [
+        ("/limits", {"redis_away_usd": "9000000"}, 400, "redis_away_usd"),
+        ("/limits", {"requests_per_minute": 0}, 400, "requests_per_minute"),
+        ("/projects/{project}", {"name": "Taken"}, 409, "name"),
+        ("/projects/{project}", {"name": "a\u200bb"}, 400, "name"),
+        ("/keys/{key}", {"allowed_networks": ["nowhere"]}, 400, "allowed_networks"),
+        ("/keys/{key}", {"allowed_models": ["a b"]}, 400, "allowed_models"),
+    ],
+)
+def test_a_change_that_breaks_a_rule_names_its_field(owner, path, body, status, param):
+    somebody = owner.somebody
+    owner.post("/projects", {"name": "Taken"})
+
+    answer = owner.patch(path.format(project=somebody.project.pk, key=somebody.key_row.pk), body)
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)

@@ -1,7 +1,10 @@
 """Management calls as programs make them, through Django's door."""
 
+import io
 from typing import Any
 
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.base import BaseHandler
 from django.test import Client
 
 from accounts.permissions import Role
@@ -37,3 +40,24 @@ class Caller:
 
     def delete(self, path: str, **body: Any) -> Any:
         return self._client.delete(path, body, content_type="application/json", headers=self._headers)
+
+
+def in_chunks(token: str, method: str, path: str, content: bytes) -> Any:
+    """The answer to a body whose length is not announced."""
+    headers = {
+        "host": "testserver",
+        "authorization": f"Bearer {token}",
+        "content-type": "application/json",
+        "transfer-encoding": "chunked",
+    }
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 5),
+    }
+    handler = BaseHandler()
+    handler.load_middleware()
+    return handler.get_response(ASGIRequest(scope, io.BytesIO(content)))

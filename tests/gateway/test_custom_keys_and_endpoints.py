@@ -301,10 +301,15 @@ def test_a_metric_that_cannot_be_one_is_refused_by_the_field(own, changes, param
         ({"start_time": "soon"}, "start_time"),
         ({"start_time": "2026-11-02 00:00:00", "end_time": "2026-11-01 00:00:00"}, "start_time"),
         ({"start_time": "2026-09-01 00:00:00", "end_time": "2026-11-01 00:00:00"}, "start_time"),
+        ({"start_time": "9999-12-30 00:00:00"}, "start_time"),
+        ({"start_time": "9999-12-30 00:00:00", "end_time": "9999-12-31 23:59:59"}, "model"),
+        ({"start_time": "0001-01-01 00:00:00", "end_time": "0001-01-02 00:00:00"}, "model"),
     ],
 )
 def test_metrics_that_are_asked_wrongly_name_what_is_wrong(own, query, param):
-    assert faults(own.get(METRICS, model="echo", provider="fake", **query)) == (400, param)
+    answer = own.get(METRICS, model="echo", provider="fake", **query)
+
+    assert faults(answer) == (404 if param == "model" else 400, param)
 
 
 @pytest.mark.parametrize("query", [{}, {"end_time": "2026-11-02 00:00:00"}])
@@ -360,6 +365,17 @@ def test_a_sealed_key_opens_for_its_owner_alone(alice, charlie, own, settings):
 
     assert opened.decode() == VALUE
     assert row.created_at < datetime.now(UTC)
+
+
+@pytest.mark.parametrize("costs", [{}, {"input_cost": "1"}, {"input_cost": "1", "output_cost": "0"}])
+def test_the_audit_log_names_what_was_said_of_an_endpoint(own, costs):
+    own.post(KEY, name="my_key", value=VALUE)
+
+    endpoint(own, **costs)
+
+    assert AuditEntry.objects.get(action="endpoint.set").changed == sorted(
+        ["key_name", "name", "url", *costs]
+    )
 
 
 def test_each_write_stands_in_the_audit_log_and_no_secret_does(alice, own):
