@@ -97,7 +97,7 @@ def test_an_invitation_is_mailed_listed_and_revoked_and_its_link_shows_once(owne
         ({"email": "a@example.com"}, 400, "role"),
         ({"email": "a@example.com", "role": "king"}, 400, "role"),
         ({"email": "a@example.com", "role": "owner"}, 403, None),
-        ({"email": "alice@example.com", "role": "viewer"}, 409, None),
+        ({"email": "alice@example.com", "role": "viewer"}, 409, "email"),
     ],
 )
 def test_an_invitation_that_cannot_be_is_refused(admin, body, status, param):
