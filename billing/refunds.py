@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F
 
 from billing.amounts import cents_of
-from billing.errors import PaymentsOff, RefundTooLarge
+from billing.errors import PaymentsOff, RefundTooLarge, RefundUnderWay
 from billing.models import LedgerAccount, Payment, PaymentTransfer
 from billing.money import format_usd
 from billing.payments import LinkKind, Status, move, note_asked, record_state
@@ -36,7 +36,7 @@ def refund_payment(*, payment: Payment, amount_usd: Decimal, id: uuid.UUID | Non
 
     Never more than what was paid and not given back yet, nor than the credit that is free. Calls
     admitted within the second that gateways take to learn of it are the operator's risk. Raises
-    InvalidAmount, RefundTooLarge, PaymentsOff, CreditUnknown.
+    InvalidAmount, RefundTooLarge, RefundUnderWay, PaymentsOff, CreditUnknown.
     """
     refund_id = id or uuid.uuid4()
     _take_from_credit(payment_id=payment.pk, amount_usd=amount_usd, refund_id=refund_id)
@@ -90,6 +90,8 @@ def _take_from_credit(*, payment_id: uuid.UUID, amount_usd: Decimal, refund_id: 
         raise RefundTooLarge("Nothing was paid that could be given back.")
     if payment.processor != chosen_processor().name:
         raise PaymentsOff(f"The payment was taken by {payment.processor}, which is not in use.")
+    if PaymentTransfer.objects.filter(payment=payment, status=LinkStatus.ASKED).exists():
+        raise RefundUnderWay("A refund of this payment is on its way; wait until it is done or refused.")
     left_usd = payment.amount_usd - payment.refunded_usd - payment.disputed_usd
     if amount_usd > left_usd:
         raise RefundTooLarge(f"At most {format_usd(left_usd)} of this payment can still be given back.")

@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from billing.errors import RefundUnderWay
 from billing.models import BillingProfile, Payment, ProcessorEvent
 from billing.processors.stripe_api import stripe_processor
 from billing.profiles import RefillRule, forget_card, profile_of, switch_refill_on
@@ -381,6 +382,21 @@ def test_a_refund_is_given_by_stripe_and_its_webhook_takes_nothing_more(alice, a
 
     assert charge["amount_refunded"] == 2000
     assert balance(alice) == 30
+
+
+def test_a_refund_whose_answer_is_late_is_not_given_twice(alice, account):
+    payment, intent = bought(alice, account, "50")
+    account.is_away = True
+    assert refund_payment(payment=payment, amount_usd=Decimal(20)) == "asked"
+
+    with pytest.raises(RefundUnderWay, match="is on its way; wait until it is done or refused"):
+        refund_payment(payment=payment, amount_usd=Decimal(20))
+    account.is_away = False
+
+    assert ask_again() == 1
+    assert account.charges[intent["latest_charge"]]["amount_refunded"] == 2000
+    assert balance(alice) == 30
+    assert refund_payment(payment=payment, amount_usd=Decimal(5)) == "done"
 
 
 def test_a_refund_that_stripe_refuses_is_credited_again_and_the_dashboards_is_taken(alice, account):
