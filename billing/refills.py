@@ -22,14 +22,17 @@ from billing.errors import BillingError
 from billing.models import BillingProfile, LedgerAccount, Payment
 from billing.money import ZERO_USD
 from billing.payments import finish_unpaid, new_payment, note_asked, order_of, record_state
-from billing.processors.base import CardDeclined, PaymentState, ProcessorUnavailable, Standing
+from billing.processors.base import (
+    ASKED_AGAIN_FOR,
+    CardDeclined,
+    PaymentState,
+    ProcessorUnavailable,
+    Standing,
+)
 from billing.processors.chosen import are_payments_on, chosen_processor
 from billing.single_flight import for_a_while
 
 MAX_REFILLS_PER_SWEEP = 100
-# An hour less than the 24 for which Stripe remembers an idempotency key at least.
-# https://docs.stripe.com/api/idempotent_requests (checked 2026-11-27)
-ASKED_AGAIN_FOR = timedelta(hours=23)
 NO_CARD = "There is no saved card."
 NOT_TOLD = "The payment processor did not tell in time whether the card was charged."
 # After the n-th decline in a row; after the last one the refill is switched off.

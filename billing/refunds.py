@@ -12,13 +12,14 @@ from decimal import Decimal
 
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
 from billing.amounts import cents_of
 from billing.errors import PaymentsOff, RefundTooLarge, RefundUnderWay
 from billing.models import LedgerAccount, Payment, PaymentTransfer
 from billing.money import format_usd
-from billing.payments import LinkKind, Status, move, note_asked, record_state
-from billing.processors.base import ProcessorUnavailable, RefundRefused
+from billing.payments import LinkKind, Status, move, moved_usd, note_asked, record_state
+from billing.processors.base import ASKED_AGAIN_FOR, PaymentState, ProcessorUnavailable, RefundRefused
 from billing.processors.chosen import chosen_processor
 from billing.services import checked_amount
 from billing.single_flight import for_a_while
@@ -27,6 +28,7 @@ from billing.wallet import free_credit_usd
 LinkStatus = PaymentTransfer.Status
 
 MAX_REFUNDS_PER_SWEEP = 50
+NOT_TOLD = "the payment processor did not tell in time of it."
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +46,15 @@ def refund_payment(*, payment: Payment, amount_usd: Decimal, id: uuid.UUID | Non
 
 
 def ask_processor(refund_id: uuid.UUID) -> str:
-    """Ask for a refund that is on its way, and record what comes of it; safe to repeat."""
-    link = PaymentTransfer.objects.select_related("payment").get(pk=refund_id)
+    """Ask for a refund that is on its way, and record what comes of it; safe to repeat.
+
+    Once the processor may have forgotten its id, it is not asked for again: what was refunded tells.
+    """
+    link = PaymentTransfer.objects.select_related("payment", "transfer").get(pk=refund_id)
     if link.status != LinkStatus.ASKED:
         return link.status
+    if link.transfer.posted_at < timezone.now() - ASKED_AGAIN_FOR:
+        return _give_up(link)
     try:
         chosen_processor().refund(
             refund_id=refund_id,
@@ -59,8 +66,7 @@ def ask_processor(refund_id: uuid.UUID) -> str:
         return LinkStatus.ASKED
     except RefundRefused as exc:
         return _record_refusal(link, str(exc))
-    PaymentTransfer.objects.filter(pk=refund_id, status=LinkStatus.ASKED).update(status=LinkStatus.DONE)
-    return LinkStatus.DONE
+    return _record_done(link)
 
 
 def ask_again() -> int:
@@ -108,19 +114,46 @@ def _take_from_credit(*, payment_id: uuid.UUID, amount_usd: Decimal, refund_id: 
     )
 
 
+def _give_up(link: PaymentTransfer) -> str:
+    """End a refund that nobody answered for, by what was refunded of the payment. How the refund stands."""
+    state = _state_of(link)
+    if state is None:
+        return LinkStatus.ASKED
+    # One refund of a payment is on its way at a time, so what is missing is this one.
+    is_given = cents_of(moved_usd(link.payment, LinkKind.REFUND)) <= state.refunded_cents
+    if not is_given:
+        logger.error("refund given up", extra={"refund": str(link.pk), "payment": str(link.payment_id)})
+        return _refuse(link, state, NOT_TOLD)
+    record_state(payment_id=link.payment_id, state=state)
+    return _record_done(link)
+
+
+def _record_done(link: PaymentTransfer) -> str:
+    PaymentTransfer.objects.filter(pk=link.pk, status=LinkStatus.ASKED).update(status=LinkStatus.DONE)
+    return LinkStatus.DONE
+
+
 def _record_refusal(link: PaymentTransfer, reason: str) -> str:
-    """Give the credit again and take what was refunded without us, in one step. How the refund stands."""
-    payment = link.payment
+    state = _state_of(link)
+    return LinkStatus.ASKED if state is None else _refuse(link, state, reason)
+
+
+def _state_of(link: PaymentTransfer) -> PaymentState | None:
+    """How the refund's payment stands at the processor; None while that cannot be told."""
     try:
-        state = chosen_processor().state_of(
-            checkout_ref=payment.checkout_ref, payment_ref=payment.processor_ref
+        return chosen_processor().state_of(
+            checkout_ref=link.payment.checkout_ref, payment_ref=link.payment.processor_ref
         )
     except ProcessorUnavailable as exc:
         logger.warning("refund not confirmed", extra={"refund": str(link.pk), "reason": str(exc)})
-        return LinkStatus.ASKED
-    with transaction.atomic():
-        _give_again(payment_id=payment.pk, refund_id=link.pk, reason=reason)
-        record_state(payment_id=payment.pk, state=state)
+        return None
+
+
+@transaction.atomic
+def _refuse(link: PaymentTransfer, state: PaymentState, reason: str) -> str:
+    """Give the credit again and take what was refunded without us, in one step. How the refund stands."""
+    _give_again(payment_id=link.payment_id, refund_id=link.pk, reason=reason)
+    record_state(payment_id=link.payment_id, state=state)
     return LinkStatus.REFUSED
 
 

@@ -7,12 +7,16 @@ follows from a fact is in `billing.payments`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
 WEBHOOK_TOLERANCE_SECONDS = 300
 ORDER_KEY = "farebox_payment"
+# An hour less than the 24 for which Stripe remembers an idempotency key at least.
+# https://docs.stripe.com/api/idempotent_requests (checked 2026-11-27)
+ASKED_AGAIN_FOR = timedelta(hours=23)
 
 
 class ProcessorUnavailable(Exception):

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 import stripe
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -397,6 +398,63 @@ def test_a_refund_whose_answer_is_late_is_not_given_twice(alice, account):
     assert account.charges[intent["latest_charge"]]["amount_refunded"] == 2000
     assert balance(alice) == 30
     assert refund_payment(payment=payment, amount_usd=Decimal(5)) == "done"
+
+
+def stripe_forgets(account, age):
+    """So long after the refunds: Stripe knows their idempotency keys no more."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE billing_ledgertransfer SET posted_at = now() - %s", [age])
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    account.answers.clear()
+
+
+@pytest.mark.parametrize(
+    ("age", "given_cents", "standing"),
+    [(timedelta(hours=22, minutes=59), 2000, "done"), (timedelta(hours=23, minutes=1), 0, "refused")],
+)
+def test_a_refund_is_not_asked_for_once_stripe_may_have_forgotten_it(
+    alice, account, caplog, age, given_cents, standing
+):
+    payment, intent = bought(alice, account, "50")
+    account.is_away = True
+    refund_payment(payment=payment, amount_usd=Decimal(20))
+    account.is_away = False
+    stripe_forgets(account, age)
+
+    assert ask_again() == 1
+
+    assert account.charges[intent["latest_charge"]]["amount_refunded"] == given_cents
+    assert balance(alice) == 50 - given_cents // 100
+    assert payment.transfers.get(kind="refund", amount_usd=-20).status == standing
+    assert ("refund given up" in caplog.messages) is (standing == "refused")
+
+
+def test_a_refund_that_was_given_and_whose_answer_was_lost_is_not_given_again(alice, account):
+    payment, intent = bought(alice, account, "50")
+    refund_payment(payment=payment, amount_usd=Decimal(20))
+    payment.transfers.filter(kind="refund").update(status="asked")
+    account.refund_on_dashboard(intent["id"], 500)
+    stripe_forgets(account, timedelta(hours=24))
+
+    assert ask_again() == 1
+    assert ask_again() == 0
+
+    assert account.charges[intent["latest_charge"]]["amount_refunded"] == 2500
+    assert moves(alice)[1:] == [("refund", Decimal(-20)), ("refund", Decimal(-5))]
+    assert payment.transfers.get(kind="refund", amount_usd=-20).status == "done"
+
+
+def test_a_refund_stays_asked_while_stripe_does_not_tell_what_was_refunded(alice, account):
+    payment, _ = bought(alice, account, "50")
+    account.is_away = True
+    refund_payment(payment=payment, amount_usd=Decimal(20))
+    stripe_forgets(account, timedelta(hours=24))
+
+    assert ask_again() == 1
+
+    assert payment.transfers.get(kind="refund").status == "asked"
+    assert balance(alice) == 30
 
 
 def test_a_refund_that_stripe_refuses_is_credited_again_and_the_dashboards_is_taken(alice, account):
