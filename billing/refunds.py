@@ -2,24 +2,33 @@
 
 The credit is taken in the ledger before the processor is asked, so that what goes back cannot be
 spent meanwhile. If the processor refuses, a top-up gives it again: no turnover, so no invoice bills it.
+A refund may also fail days after it was done: its webhook gives the credit again as well.
 What the processor refunds on its own account (its dashboard) comes in through
 `billing.payments.record_state`; it may be why a refund is refused, so that a refusal asks for it.
 """
 
 import logging
 import uuid
+from collections.abc import Sequence
 from decimal import Decimal
 
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from billing.amounts import cents_of
+from billing.amounts import cents_of, usd_of_cents
 from billing.errors import PaymentsOff, RefundTooLarge, RefundUnderWay
 from billing.models import LedgerAccount, Payment, PaymentTransfer
 from billing.money import format_usd
-from billing.payments import LinkKind, Status, move, moved_usd, note_asked, record_state
-from billing.processors.base import ASKED_AGAIN_FOR, PaymentState, ProcessorUnavailable, RefundRefused
+from billing.operator_alerts import alert_operator
+from billing.payments import LinkKind, Outcome, Status, move, moved_usd, note_asked, record_state
+from billing.processors.base import (
+    ASKED_AGAIN_FOR,
+    FailedRefund,
+    PaymentState,
+    ProcessorUnavailable,
+    RefundRefused,
+)
 from billing.processors.chosen import chosen_processor
 from billing.services import checked_amount
 from billing.single_flight import for_a_while
@@ -81,6 +90,28 @@ def ask_again() -> int:
         ask_processor(refund_id)
         count += 1
     return count
+
+
+@transaction.atomic
+def record_failed_refund(*, payment_id: uuid.UUID, failed: FailedRefund) -> Outcome:
+    """Give the credit again, once. Of a refund that we did not ask for the operator is told instead."""
+    ours = PaymentTransfer.objects.filter(payment=payment_id, kind=LinkKind.REFUND, pk=failed.refund_id)
+    link = ours.first()
+    if link is None:
+        transaction.on_commit(lambda: _tell_of_foreign(payment_id, failed))
+        return Outcome.MISMATCH
+    is_given_again = _give_again(
+        payment_id=payment_id,
+        refund_id=link.pk,
+        reason=failed.failure,
+        standings=(LinkStatus.ASKED, LinkStatus.DONE),
+    )
+    return Outcome.APPLIED if is_given_again else Outcome.NOTHING_TO_DO
+
+
+def has_refused_refund(payment: Payment) -> bool:
+    """Whether a refund of it came to nothing, so that older news of what was refunded may be wrong."""
+    return payment.transfers.filter(kind=LinkKind.REFUND, status=LinkStatus.REFUSED).exists()
 
 
 @transaction.atomic
@@ -157,18 +188,34 @@ def _refuse(link: PaymentTransfer, state: PaymentState, reason: str) -> str:
     return LinkStatus.REFUSED
 
 
-def _give_again(*, payment_id: uuid.UUID, refund_id: uuid.UUID, reason: str) -> None:
+def _give_again(
+    *,
+    payment_id: uuid.UUID,
+    refund_id: uuid.UUID,
+    reason: str,
+    standings: Sequence[LinkStatus] = (LinkStatus.ASKED,),
+) -> bool:
     # The payment before the accounts, as everywhere.
     payment = Payment.objects.select_for_update().get(pk=payment_id)
-    asked = PaymentTransfer.objects.filter(pk=refund_id, status=LinkStatus.ASKED)
-    link = asked.first()
+    given = PaymentTransfer.objects.filter(pk=refund_id, status__in=standings)
+    link = given.first()
     if link is None:
-        return
-    asked.update(status=LinkStatus.REFUSED)
-    move(
+        return False
+    given.update(status=LinkStatus.REFUSED)
+    return move(
         payment,
         LinkKind.REFUND,
         -link.amount_usd,
         id=uuid.uuid5(refund_id, "refused"),
         description=f"Refund was not possible: {reason}"[:256],
+    )
+
+
+def _tell_of_foreign(payment_id: uuid.UUID, failed: FailedRefund) -> None:
+    amount = format_usd(usd_of_cents(failed.amount_cents))
+    alert_operator(
+        subject="A refund failed",
+        text=f"A refund of {amount} of payment {payment_id} that was not asked for here has failed"
+        f" ({failed.failure}) Its credit was taken and is not given again by itself.\n\n"
+        "What to do: docs/runbook.md, Take payments.",
     )
