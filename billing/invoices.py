@@ -52,6 +52,7 @@ def issue_documents(organization: Organization, now: datetime) -> int:
     BillingProfile.objects.get_or_create(organization=organization)
     profile = BillingProfile.objects.get(pk=organization.pk)
     account_id, watermark = _watermark(organization)
+    last_ends_at = _last_end(profile)
     if watermark <= profile.invoiced_up_to and not _has_open_month(account_id, profile, now):
         return 0
     drafts = [
@@ -59,10 +60,12 @@ def issue_documents(organization: Organization, now: datetime) -> int:
         *_month_drafts(profile, account_id, watermark, now),
     ]
     with transaction.atomic():
-        # Whoever moves the mark first issues; another run finds it moved.
-        mine = BillingProfile.objects.filter(pk=profile.pk, invoiced_up_to=profile.invoiced_up_to)
-        if not mine.update(invoiced_up_to=watermark):
+        # Whoever has the lock first issues; another run finds the mark moved, or the month invoiced.
+        held = BillingProfile.objects.select_for_update().get(pk=profile.pk)
+        if held.invoiced_up_to != profile.invoiced_up_to or _last_end(held) != last_ends_at:
             return 0
+        held.invoiced_up_to = watermark
+        held.save(update_fields=["invoiced_up_to"])
         return sum(_issue(profile, account_id, draft, now) for draft in drafts)
 
 
