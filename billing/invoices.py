@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -22,6 +23,7 @@ from billing.invoice_documents import Document, DocumentLine, render_html, rende
 from billing.ledger import TransferKind
 from billing.models import BillingProfile, Invoice, InvoiceCounter, LedgerAccount, LedgerEntry
 from billing.money import ZERO_USD
+from billing.single_flight import each_done
 
 # What takes credit; the other kinds bring it or give it back, and are no turnover.
 BILLED_KINDS = (TransferKind.CHARGE, TransferKind.FEE, TransferKind.ADJUSTMENT)
@@ -44,7 +46,8 @@ def issue_due_documents(now: datetime) -> int:
     """Issue what is due to every organization; how many documents. Safe to run twice and at once."""
     accounts = LedgerAccount.objects.filter(kind=LedgerAccount.Kind.PREPAID_CREDIT)
     accounts = accounts.select_related("organization").order_by("pk")
-    return sum(issue_documents(account.organization, now) for account in accounts.iterator())
+    organizations = (account.organization for account in accounts.iterator())
+    return sum(each_done(partial(issue_documents, now=now), organizations))
 
 
 def issue_documents(organization: Organization, now: datetime) -> int:

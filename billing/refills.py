@@ -30,7 +30,7 @@ from billing.processors.base import (
     Standing,
 )
 from billing.processors.chosen import are_payments_on, chosen_processor
-from billing.single_flight import for_a_while
+from billing.single_flight import each_done, for_a_while
 
 MAX_REFILLS_PER_SWEEP = 100
 NO_CARD = "There is no saved card."
@@ -46,11 +46,10 @@ def refill_credit() -> int:
     """Refill whoever is due, and go on with what an earlier run left; how many were charged."""
     if not are_payments_on():
         return 0
-    for organization_id in _due(timezone.now()):
-        begin_refill(organization_id)
+    list(each_done(begin_refill, _due(timezone.now())))
     longest_unasked = _pending().order_by(F("asked_at").asc(nulls_first=True), "created_at")
     pending = list(longest_unasked.values_list("pk", flat=True)[:MAX_REFILLS_PER_SWEEP])
-    return sum(charge(payment_id) for payment_id in for_a_while(pending))
+    return sum(each_done(charge, for_a_while(pending)))
 
 
 def begin_refill(organization_id: UUID) -> UUID | None:

@@ -31,7 +31,7 @@ from billing.processors.base import (
 )
 from billing.processors.chosen import chosen_processor
 from billing.services import checked_amount
-from billing.single_flight import for_a_while
+from billing.single_flight import each_done, for_a_while
 from billing.wallet import free_credit_usd
 
 LinkStatus = PaymentTransfer.Status
@@ -84,12 +84,8 @@ def ask_again() -> int:
     asked = ours.filter(status=LinkStatus.ASKED).order_by(
         F("payment__asked_at").asc(nulls_first=True), "transfer__posted_at"
     )
-    count = 0
-    for refund_id, payment_id in for_a_while(asked.values_list("pk", "payment")[:MAX_REFUNDS_PER_SWEEP]):
-        note_asked(payment_id)
-        ask_processor(refund_id)
-        count += 1
-    return count
+    refund_ids = asked.values_list("pk", flat=True)
+    return len(list(each_done(_ask_again, for_a_while(refund_ids[:MAX_REFUNDS_PER_SWEEP]))))
 
 
 @transaction.atomic
@@ -143,6 +139,11 @@ def _take_from_credit(*, payment_id: uuid.UUID, amount_usd: Decimal, refund_id: 
         description="Refund of a payment",
         status=LinkStatus.ASKED,
     )
+
+
+def _ask_again(refund_id: uuid.UUID) -> str:
+    note_asked(PaymentTransfer.objects.get(pk=refund_id).payment_id)
+    return ask_processor(refund_id)
 
 
 def _give_up(link: PaymentTransfer) -> str:

@@ -259,6 +259,19 @@ def test_what_is_set_later_stands_on_later_invoices_alone(october):
     assert "Renamed" not in page.content.decode()
 
 
+def test_an_organization_that_fails_does_not_keep_the_others_from_their_invoices(october, charlie, caplog):
+    fee(charlie, "1", "2026-10-03T10:00:00")
+    BillingProfile.objects.update_or_create(
+        organization=october.organization, defaults={"time_zone": "No/Where"}
+    )
+
+    assert issue_due_documents(NOVEMBER) == 1
+
+    assert len(documents(charlie)) == 1
+    (line,) = [record for record in caplog.records if record.message == "one of many failed"]
+    assert line.item == str(october.organization.pk)
+
+
 def test_racing_workers_issue_one_invoice(committed, django_db_setup):
     somebody = founder("invoice-race@example.com", organization_name="Invoice race")
     fee(somebody, "1", "2026-10-03T10:00:00")

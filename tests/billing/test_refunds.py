@@ -190,6 +190,18 @@ def test_a_refund_whose_answer_was_lost_is_asked_for_again_and_given_once(alice)
     assert balance(alice) == 30
 
 
+def test_a_refund_that_cannot_be_asked_for_does_not_keep_the_others_waiting(alice, charlie):
+    broken, waiting = pay(alice, "50"), pay(charlie, "50")
+    for payment in (broken, waiting):
+        refund_payment(payment=payment, amount_usd=Decimal(20))
+        payment.transfers.filter(kind="refund").update(status="asked")
+    TestCharge.objects.filter(order_id=broken.pk).update(status="of no kind")
+
+    assert ask_again() == 1
+
+    assert waiting.transfers.get(kind="refund").status == "done"
+
+
 def test_a_payment_of_a_processor_that_is_not_in_use_is_not_refunded(alice):
     payment = pay(alice, "50")
     type(payment).objects.filter(pk=payment.pk).update(processor="stripe")
