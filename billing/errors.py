@@ -57,6 +57,10 @@ class RefundTooLarge(BillingError):
     """A refund is more than was paid, or than the credit that is left."""
 
 
+class RefundUnderWay(BillingError):
+    """A refund of the payment was asked for, and what became of it is not known yet."""
+
+
 class CreditUnknown(BillingError):
     """What is free of the credit cannot be told while Redis is away."""
 

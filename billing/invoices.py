@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -22,6 +23,7 @@ from billing.invoice_documents import Document, DocumentLine, render_html, rende
 from billing.ledger import TransferKind
 from billing.models import BillingProfile, Invoice, InvoiceCounter, LedgerAccount, LedgerEntry
 from billing.money import ZERO_USD
+from billing.single_flight import each_done
 
 # What takes credit; the other kinds bring it or give it back, and are no turnover.
 BILLED_KINDS = (TransferKind.CHARGE, TransferKind.FEE, TransferKind.ADJUSTMENT)
@@ -44,7 +46,8 @@ def issue_due_documents(now: datetime) -> int:
     """Issue what is due to every organization; how many documents. Safe to run twice and at once."""
     accounts = LedgerAccount.objects.filter(kind=LedgerAccount.Kind.PREPAID_CREDIT)
     accounts = accounts.select_related("organization").order_by("pk")
-    return sum(issue_documents(account.organization, now) for account in accounts.iterator())
+    organizations = (account.organization for account in accounts.iterator())
+    return sum(each_done(partial(issue_documents, now=now), organizations))
 
 
 def issue_documents(organization: Organization, now: datetime) -> int:
@@ -52,6 +55,7 @@ def issue_documents(organization: Organization, now: datetime) -> int:
     BillingProfile.objects.get_or_create(organization=organization)
     profile = BillingProfile.objects.get(pk=organization.pk)
     account_id, watermark = _watermark(organization)
+    last_ends_at = _last_end(profile)
     if watermark <= profile.invoiced_up_to and not _has_open_month(account_id, profile, now):
         return 0
     drafts = [
@@ -59,10 +63,12 @@ def issue_documents(organization: Organization, now: datetime) -> int:
         *_month_drafts(profile, account_id, watermark, now),
     ]
     with transaction.atomic():
-        # Whoever moves the mark first issues; another run finds it moved.
-        mine = BillingProfile.objects.filter(pk=profile.pk, invoiced_up_to=profile.invoiced_up_to)
-        if not mine.update(invoiced_up_to=watermark):
+        # Whoever has the lock first issues; another run finds the mark moved, or the month invoiced.
+        held = BillingProfile.objects.select_for_update().get(pk=profile.pk)
+        if held.invoiced_up_to != profile.invoiced_up_to or _last_end(held) != last_ends_at:
             return 0
+        held.invoiced_up_to = watermark
+        held.save(update_fields=["invoiced_up_to"])
         return sum(_issue(profile, account_id, draft, now) for draft in drafts)
 
 

@@ -11,7 +11,7 @@ from billing.columns import usd_field
 from billing.credit_mail import mail_low_balance
 from billing.models import BillingProfile, LedgerAccount
 from billing.money import ZERO_USD
-from billing.single_flight import for_a_while
+from billing.single_flight import each_done, for_a_while
 
 MAX_MAILS_PER_SWEEP = 200
 
@@ -25,7 +25,7 @@ def watch_balances() -> int:
     risen = watched.filter(low_balance_mailed_at__isnull=False, balance_usd__gte=F("low_balance_usd"))
     BillingProfile.objects.filter(pk__in=risen.values("pk")).update(low_balance_mailed_at=None)
     fallen = watched.filter(low_balance_mailed_at=None, balance_usd__lt=F("low_balance_usd"))
-    return sum(_mail_once(profile) for profile in for_a_while(fallen[:MAX_MAILS_PER_SWEEP]))
+    return sum(each_done(_mail_once, for_a_while(fallen[:MAX_MAILS_PER_SWEEP])))
 
 
 def _mail_once(profile: Any) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ SELECT substring(child.relname FROM '_p(\\d{8})$')
 """
 _STRAY_DAYS = "SELECT DISTINCT (occurred_at AT TIME ZONE 'UTC')::date FROM {table}_default"
 _CREATE = "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+_KEEP_WRITERS_OUT = "LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE"
 _MOVE_STRAYS = """
 WITH moved AS (
     DELETE FROM {table}_default WHERE occurred_at >= %s AND occurred_at < %s RETURNING *
@@ -81,7 +82,7 @@ def stray_days(table: str) -> set[date]:
 def _is_done(change: Callable[[str, date], None], table: str, day: date) -> bool:
     try:
         change(table, day)
-    except OperationalError as exc:
+    except (OperationalError, IntegrityError) as exc:
         logger.warning(
             "partition left for later", extra={"table": table, "day": str(day), "reason": str(exc)}
         )
@@ -90,12 +91,16 @@ def _is_done(change: Callable[[str, date], None], table: str, day: date) -> bool
 
 
 def _create_day(table: str, day: date) -> None:
-    """Make the table aside and attach it, which blocks neither readers nor writers of other days."""
+    """Make the table aside and attach it, which blocks neither readers nor writers of other days.
+
+    Whoever is writing a stray is waited for: one that is not moved keeps its day from being attached.
+    """
     start, end = _bounds(day)
     name = _partition(table, day)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         cursor.execute(_CREATE.format(name=name, table=table))
+        cursor.execute(_KEEP_WRITERS_OUT.format(table=table))
         cursor.execute(_MOVE_STRAYS.format(name=name, table=table), [start, end])
         cursor.execute(_ATTACH.format(name=name, table=table, start=start.isoformat(), end=end.isoformat()))
 

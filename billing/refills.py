@@ -22,14 +22,17 @@ from billing.errors import BillingError
 from billing.models import BillingProfile, LedgerAccount, Payment
 from billing.money import ZERO_USD
 from billing.payments import finish_unpaid, new_payment, note_asked, order_of, record_state
-from billing.processors.base import CardDeclined, PaymentState, ProcessorUnavailable, Standing
+from billing.processors.base import (
+    ASKED_AGAIN_FOR,
+    CardDeclined,
+    PaymentState,
+    ProcessorUnavailable,
+    Standing,
+)
 from billing.processors.chosen import are_payments_on, chosen_processor
-from billing.single_flight import for_a_while
+from billing.single_flight import each_done, for_a_while
 
 MAX_REFILLS_PER_SWEEP = 100
-# An hour less than the 24 for which Stripe remembers an idempotency key at least.
-# https://docs.stripe.com/api/idempotent_requests (checked 2026-11-27)
-ASKED_AGAIN_FOR = timedelta(hours=23)
 NO_CARD = "There is no saved card."
 NOT_TOLD = "The payment processor did not tell in time whether the card was charged."
 # After the n-th decline in a row; after the last one the refill is switched off.
@@ -43,11 +46,10 @@ def refill_credit() -> int:
     """Refill whoever is due, and go on with what an earlier run left; how many were charged."""
     if not are_payments_on():
         return 0
-    for organization_id in _due(timezone.now()):
-        begin_refill(organization_id)
+    list(each_done(begin_refill, _due(timezone.now())))
     longest_unasked = _pending().order_by(F("asked_at").asc(nulls_first=True), "created_at")
     pending = list(longest_unasked.values_list("pk", flat=True)[:MAX_REFILLS_PER_SWEEP])
-    return sum(charge(payment_id) for payment_id in for_a_while(pending))
+    return sum(each_done(charge, for_a_while(pending)))
 
 
 def begin_refill(organization_id: UUID) -> UUID | None:

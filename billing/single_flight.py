@@ -1,10 +1,11 @@
-"""One run of a task at a time over all workers, and none that lasts: for tasks that wait for strangers.
+"""One run of a task at a time over all workers, none that lasts, and none that ends for one of many.
 
 A processor, a mail server or a tenant's webhook that hangs then costs one thread, and the other threads
 of the workers go on ingesting. The lock is PostgreSQL's, of the session: it ends with its process.
 """
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import TypeVar
@@ -14,6 +15,9 @@ from django.db import connection
 MAX_RUN_SECONDS = 20.0
 
 _Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -37,3 +41,14 @@ def for_a_while(items: Iterable[_Item], *, seconds: float = MAX_RUN_SECONDS) -> 
         if monotonic() >= ends_at:
             return
         yield item
+
+
+def each_done(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+    """What the work gives for each item; one that fails is logged, and the others go on."""
+    for item in items:
+        try:
+            result = work(item)
+        except Exception:
+            logger.exception("one of many failed", extra={"item": str(getattr(item, "pk", item))})
+        else:
+            yield result

@@ -6,6 +6,7 @@ by the processor and one that is told twice is known. Signatures are the process
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from django.db import transaction
@@ -14,6 +15,7 @@ from billing.models import Payment, ProcessorEvent
 from billing.payments import Outcome, record_dispute, record_state, refresh_payment, save_wanted_card
 from billing.processors.base import ProcessorNews, ProcessorUnavailable
 from billing.processors.chosen import chosen_processor
+from billing.refunds import has_refused_refund, record_failed_refund
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,11 @@ def take_webhook(body: bytes, headers: Mapping[str, str]) -> str:
     if news.dispute and payment and payment.status != Payment.Status.SUCCEEDED:
         # A dispute that overtook its payment: ask for what came before it.
         refresh_payment(_with_ref(payment, news.payment_ref))
+    if news.state and news.state.refunded_cents and payment and has_refused_refund(payment):
+        # It may count money that came back since. One that comes back in this very moment is not seen,
+        # and left at that: its own news and that of its refund are days apart.
+        state = processor.state_of(checkout_ref=payment.checkout_ref, payment_ref=news.payment_ref)
+        news = replace(news, state=state)
     outcome = _apply_once(processor.name, news, payment.pk if payment else None)
     if outcome in (Outcome.MISMATCH, Outcome.UNKNOWN_PAYMENT):
         logger.error("webhook does not fit", extra={"event": news.event_ref, "outcome": outcome})
@@ -53,13 +60,15 @@ def _apply_once(processor: str, news: ProcessorNews, payment_id: UUID | None) ->
 
 
 def _apply(news: ProcessorNews, payment_id: UUID | None) -> str:
-    if news.state is None and news.dispute is None:
+    if news.state is None and news.dispute is None and news.failed_refund is None:
         return Outcome.UNKNOWN_TYPE
     if payment_id is None:
         return Outcome.UNKNOWN_PAYMENT
     if news.state:
         return record_state(payment_id=payment_id, state=news.state)
-    assert news.dispute is not None, "an event of ours has a state or a dispute"
+    if news.failed_refund:
+        return record_failed_refund(payment_id=payment_id, failed=news.failed_refund)
+    assert news.dispute is not None, "an event of ours has a state, a failed refund or a dispute"
     return record_dispute(payment_id=payment_id, dispute=news.dispute)
 
 

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from config.database import connection_options
 from config.env import console_settings, gateway_settings, or_exit
 from config.logs import logging_settings
 from config.openapi.settings import DOCUMENT
@@ -107,7 +108,7 @@ DATABASES = {
         # One that PostgreSQL's restart has cut is replaced, not handed to a page.
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            **dict(parse_qsl(_database.query)),
+            **connection_options(_database.query),
             "pool": {"min_size": 0, "max_size": CONSOLE.console_pool_connections, "timeout": 10},
         },
     }

@@ -7,12 +7,17 @@ follows from a fact is in `billing.payments`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
 WEBHOOK_TOLERANCE_SECONDS = 300
 ORDER_KEY = "farebox_payment"
+REFUND_KEY = "farebox_refund"
+# An hour less than the 24 for which Stripe remembers an idempotency key at least.
+# https://docs.stripe.com/api/idempotent_requests (checked 2026-11-27)
+ASKED_AGAIN_FOR = timedelta(hours=23)
 
 
 class ProcessorUnavailable(Exception):
@@ -24,7 +29,7 @@ class CardDeclined(Exception):
 
 
 class RefundRefused(Exception):
-    """The processor will not refund this, whenever it is asked."""
+    """The processor will not refund this, whenever it is asked, or could not."""
 
 
 class ForgedWebhook(Exception):
@@ -70,7 +75,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentState:
-    """What the processor knows of an order; `refunded_cents` is all that ever went back by refunds."""
+    """What the processor knows of an order; `refunded_cents` is all that went back by refunds."""
 
     standing: Standing
     ref: str = ""
@@ -96,10 +101,19 @@ class Dispute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedRefund:
+    """A refund whose money came back to us; `refund_id` is None when we did not ask for it."""
+
+    refund_id: UUID | None
+    amount_cents: int
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessorNews:
     """One webhook, read. `order_id` is None when the processor did not send it: see `order_of`.
 
-    Neither `state` nor `dispute`: a type that moves no money of ours.
+    Neither `state`, `dispute` nor `failed_refund`: a type that moves no money of ours.
     """
 
     event_ref: str
@@ -108,6 +122,7 @@ class ProcessorNews:
     payment_ref: str = ""
     state: PaymentState | None = None
     dispute: Dispute | None = None
+    failed_refund: FailedRefund | None = None
 
 
 class PaymentProcessor(Protocol):

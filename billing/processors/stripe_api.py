@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -18,11 +19,13 @@ from django.conf import settings
 
 from billing.processors.base import (
     ORDER_KEY,
+    REFUND_KEY,
     WEBHOOK_TOLERANCE_SECONDS,
     CardDeclined,
     Checkout,
     Dispute,
     DisputeTurn,
+    FailedRefund,
     ForgedWebhook,
     Order,
     PaymentState,
@@ -35,6 +38,7 @@ from billing.processors.base import (
 
 CALL_TIMEOUT_SECONDS = 20
 NETWORK_RETRIES = 2
+MAX_REFUNDS_OF_A_PAYMENT = 1000
 CURRENCY = "usd"
 
 # https://docs.stripe.com/api/events/types (checked 2026-11-27)
@@ -49,6 +53,10 @@ _DISPUTE_TURNS = {
     "charge.dispute.funds_withdrawn": DisputeTurn.WITHDRAWN,
     "charge.dispute.funds_reinstated": DisputeTurn.REINSTATED,
 }
+_REFUND_EVENTS = {"refund.failed", "refund.updated", "charge.refund.updated"}
+# A refund may also fail days later: its money is in our balance again.
+# https://docs.stripe.com/refunds#failed-refunds (checked 2026-11-27)
+_REFUND_IS_OFF = {"failed", "canceled"}
 
 
 class StripeProcessor:
@@ -128,7 +136,8 @@ class StripeProcessor:
     def state_of(self, *, checkout_ref: str, payment_ref: str) -> PaymentState:
         with _translated():
             if payment_ref:
-                return _state_of_intent(self._intent(payment_ref))
+                state = _state_of_intent(self._intent(payment_ref))
+                return replace(state, refunded_cents=self._refunded_cents(state))
             session = _plain(self._client.v1.checkout.sessions.retrieve(checkout_ref))
         return _state_of_session(session)
 
@@ -150,12 +159,18 @@ class StripeProcessor:
     def refund(self, *, refund_id: UUID, payment_ref: str, amount_cents: int) -> None:
         try:
             with _translated(stripe.InvalidRequestError, stripe.CardError):
-                self._client.v1.refunds.create(
-                    {"payment_intent": payment_ref, "amount": amount_cents},
+                refund = self._client.v1.refunds.create(
+                    {
+                        "payment_intent": payment_ref,
+                        "amount": amount_cents,
+                        "metadata": {REFUND_KEY: str(refund_id)},
+                    },
                     {"idempotency_key": f"refund-{refund_id}"},
                 )
         except (stripe.InvalidRequestError, stripe.CardError) as exc:
             raise RefundRefused(exc.user_message or "Stripe refused the refund.") from exc
+        if refund.status in _REFUND_IS_OFF:
+            raise RefundRefused(_failure_of(_plain(refund)))
 
     def order_of(self, payment_ref: str) -> UUID | None:
         try:
@@ -179,6 +194,14 @@ class StripeProcessor:
     def _intent(self, payment_ref: str) -> dict[str, Any]:
         expand: Any = {"expand": ["latest_charge", "payment_method"]}
         return _plain(self._client.v1.payment_intents.retrieve(payment_ref, expand))
+
+    def _refunded_cents(self, state: PaymentState) -> int:
+        """Without the refunds that failed: whether a charge still counts those, Stripe does not say."""
+        if not state.refunded_cents:
+            return 0
+        refunds = self._client.v1.refunds.list({"payment_intent": state.ref, "limit": 100})
+        listed = islice(refunds.auto_paging_iter(), MAX_REFUNDS_OF_A_PAYMENT)
+        return sum(refund.amount for refund in listed if refund.status not in _REFUND_IS_OFF)
 
 
 @cache
@@ -227,6 +250,8 @@ def _news_of(event: Any) -> ProcessorNews:
     if news.type in _DISPUTE_TURNS:
         dispute = Dispute(ref=thing["id"], turn=_DISPUTE_TURNS[news.type], amount_cents=int(thing["amount"]))
         return replace(news, payment_ref=ref, dispute=dispute)
+    if news.type in _REFUND_EVENTS and thing["status"] in _REFUND_IS_OFF:
+        return replace(news, payment_ref=ref, failed_refund=_failed_refund(thing))
     return news
 
 
@@ -267,9 +292,26 @@ def _state_of_charge(charge: dict[str, Any], ref: str) -> PaymentState | None:
     )
 
 
+def _failed_refund(refund: dict[str, Any]) -> FailedRefund:
+    return FailedRefund(
+        refund_id=_our_id_in(refund, REFUND_KEY),
+        amount_cents=int(refund["amount"]),
+        failure=_failure_of(refund),
+    )
+
+
+def _failure_of(refund: dict[str, Any]) -> str:
+    reason = str(refund.get("failure_reason") or refund["status"]).replace("_", " ")
+    return f"Stripe could not refund it: {reason}."
+
+
 def _order_in(thing: dict[str, Any]) -> UUID | None:
+    return _our_id_in(thing, ORDER_KEY)
+
+
+def _our_id_in(thing: dict[str, Any], key: str) -> UUID | None:
     try:
-        return UUID(str((thing.get("metadata") or {}).get(ORDER_KEY, "")))
+        return UUID(str((thing.get("metadata") or {}).get(key, "")))
     except ValueError:
         return None
 

@@ -43,10 +43,13 @@ class StripeServer:
         self.sessions: dict[str, dict[str, Any]] = {}
         self.intents: dict[str, dict[str, Any]] = {}
         self.charges: dict[str, dict[str, Any]] = {}
+        self.refunds: dict[str, dict[str, Any]] = {}
         self.cards: dict[str, dict[str, Any]] = {}
         self.calls: list[tuple[str, str, dict[str, str], str]] = []
         self.answers: dict[str, tuple[int, dict[str, Any]]] = {}
         self.is_away = False
+        self.is_refund_failing = False
+        self.is_failure_counted = False
 
     def answer(self, method: str, path: str, form: dict[str, str], key: str) -> tuple[int, dict[str, Any]]:
         self.calls.append((method, path, form, key))
@@ -75,9 +78,16 @@ class StripeServer:
 
     def refund_on_dashboard(self, intent_id: str, cents: int) -> dict[str, Any]:
         """The operator refunds in Stripe's own pages; gives the charge."""
-        charge = self.charges[self.intents[intent_id]["latest_charge"]]
-        charge["amount_refunded"] += cents
-        return charge
+        self._new_refund(intent_id, cents, metadata={})
+        return self.charges[self.intents[intent_id]["latest_charge"]]
+
+    def fail_refund(self, refund: dict[str, Any], status: str = "failed") -> dict[str, Any]:
+        """The customer's bank sends a refund back. Whether its charge still counts it is not documented."""
+        refund.update(status=status, failure_reason="expired_or_canceled_card")
+        if not self.is_failure_counted:
+            charge = self.charges[self.intents[refund["payment_intent"]]["latest_charge"]]
+            charge["amount_refunded"] -= refund["amount"]
+        return refund
 
     def event(self, kind: str, thing: dict[str, Any], *, id: str = "") -> dict[str, Any]:
         return {
@@ -108,6 +118,10 @@ class StripeServer:
                 return self._expanded(intent_id, form)
             case ["POST", "refunds"]:
                 return self._refund(form)
+            case ["GET", "refunds"]:
+                intent_id = form["payment_intent"]
+                listed = [each for each in self.refunds.values() if each["payment_intent"] == intent_id]
+                return 200, {"object": "list", "data": listed, "has_more": False, "url": "/v1/refunds"}
             case ["POST", "payment_methods", card_id, "detach"]:
                 card = self.cards.pop(card_id, None)
                 return (200, card) if card else self._missing(card_id)
@@ -158,13 +172,21 @@ class StripeServer:
                     "message": "The charge has been refunded already.",
                 }
             }
-        charge["amount_refunded"] += cents
-        return 200, {
-            "id": f"re_{uuid.uuid4().hex}",
+        refund = self._new_refund(form["payment_intent"], cents, metadata=_metadata(form))
+        return 200, dict(self.fail_refund(refund) if self.is_refund_failing else refund)
+
+    def _new_refund(self, intent_id: str, cents: int, *, metadata: dict[str, str]) -> dict[str, Any]:
+        self.charges[self.intents[intent_id]["latest_charge"]]["amount_refunded"] += cents
+        refund_id = f"re_{uuid.uuid4().hex}"
+        self.refunds[refund_id] = {
+            "id": refund_id,
             "object": "refund",
+            "payment_intent": intent_id,
             "amount": cents,
             "status": "succeeded",
+            "metadata": metadata,
         }
+        return self.refunds[refund_id]
 
     def _new_intent(
         self, *, amount: int, metadata: dict[str, str], customer: str | None, card: str | None

@@ -12,9 +12,11 @@ from django.urls import reverse
 
 from billing.invoices import issue_documents, issue_due_documents
 from billing.ledger import AccountKind, Leg, Transfer, TransferKind, charge_legs, credit_legs, post_transfers
-from billing.models import Invoice, InvoiceCounter, LedgerAccount
+from billing.models import BillingProfile, Invoice, InvoiceCounter, LedgerAccount
 from billing.profiles import set_invoice_head
+from tests.house import eventually
 from tests.people import founder
+from tests.waiting import waiting_sessions
 
 NOVEMBER = datetime(2026, 11, 1, 6, tzinfo=UTC)
 
@@ -257,6 +259,19 @@ def test_what_is_set_later_stands_on_later_invoices_alone(october):
     assert "Renamed" not in page.content.decode()
 
 
+def test_an_organization_that_fails_does_not_keep_the_others_from_their_invoices(october, charlie, caplog):
+    fee(charlie, "1", "2026-10-03T10:00:00")
+    BillingProfile.objects.update_or_create(
+        organization=october.organization, defaults={"time_zone": "No/Where"}
+    )
+
+    assert issue_due_documents(NOVEMBER) == 1
+
+    assert len(documents(charlie)) == 1
+    (line,) = [record for record in caplog.records if record.message == "one of many failed"]
+    assert line.item == str(october.organization.pk)
+
+
 def test_racing_workers_issue_one_invoice(committed, django_db_setup):
     somebody = founder("invoice-race@example.com", organization_name="Invoice race")
     fee(somebody, "1", "2026-10-03T10:00:00")
@@ -275,3 +290,30 @@ def test_racing_workers_issue_one_invoice(committed, django_db_setup):
 
     (invoice,) = documents(somebody)
     assert invoice.total_usd == 1
+
+
+def test_racing_workers_issue_one_invoice_of_a_month_into_which_nothing_came_since(
+    committed, django_db_setup
+):
+    somebody = founder("invoice-calm-race@example.com", organization_name="Calm invoice race")
+    fee(somebody, "1", "2026-10-03T10:00:00")
+    assert issue_documents(somebody.organization, at("2026-10-20T10:00:00")) == 0
+    issued = []
+
+    def race():
+        try:
+            issued.append(issue_documents(somebody.organization, NOVEMBER))
+        finally:
+            connections.close_all()
+
+    racers = [threading.Thread(target=race) for _ in range(2)]
+    with transaction.atomic():
+        BillingProfile.objects.select_for_update().get(pk=somebody.organization.pk)
+        for racer in racers:
+            racer.start()
+        eventually(lambda: waiting_sessions() == 2, "both to wait for the profile")
+    for racer in racers:
+        racer.join()
+
+    assert sorted(issued) == [0, 1]
+    assert len(documents(somebody)) == 1

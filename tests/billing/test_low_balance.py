@@ -80,3 +80,15 @@ def test_an_organization_without_any_credit_is_told_once(alice):
     set_low_balance(organization=alice.organization, below_usd=Decimal(1))
 
     assert [watch_balances(), watch_balances()] == [1, 0]
+
+
+def test_a_mail_that_cannot_be_made_does_not_keep_the_others_from_theirs(watched, charlie):
+    watched.person.email = "alice@example.com\nBcc: all@example.com"
+    watched.person.save(update_fields=["email"])
+    change(watched, "-5")
+    top_up(organization=charlie.organization, amount_usd=Decimal(5))
+    set_low_balance(organization=charlie.organization, below_usd=Decimal(10))
+
+    assert watch_balances() == 1
+
+    assert [letter.to for letter in mail.outbox] == [[charlie.person.email]]

@@ -1,13 +1,16 @@
 """Partitions: made ahead, emptied from the default one, dropped after retention."""
 
+import threading
 import uuid
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, connections, transaction
 
 from billing.models import UsageBody
 from billing.partitions import BODIES, EVENTS, ensure_days, existing_days, keep_days, stray_days
+from tests.house import eventually
+from tests.waiting import is_somebody_waiting
 
 FAR = date(2040, 6, 15)
 
@@ -55,6 +58,40 @@ def test_an_event_without_a_day_is_kept_and_moved_once_its_day_exists():
 
     assert table_of(body) == "billing_usagebody_p20400516"
     assert stray_days(BODIES) == set()
+
+
+@pytest.fixture
+def committed_days(committed):
+    """Three days that a test makes for all to see, and that are gone after it."""
+    days = [FAR + timedelta(days=1000 + offset) for offset in range(3)]
+    yield days
+    with connection.cursor() as cursor:
+        for day in days:
+            cursor.execute(f"DROP TABLE IF EXISTS {BODIES}_p{day:%Y%m%d}")
+        cursor.execute(f"DELETE FROM {BODIES}_default WHERE occurred_at >= %s", [days[0]])
+
+
+def test_an_event_that_is_being_written_without_a_day_keeps_no_day_from_being_made(committed_days):
+    outcomes = []
+
+    def keep():
+        try:
+            kept = keep_days(BODIES, today=committed_days[1], days_ahead=1, retention_days=100_000)
+            outcomes.append(kept)
+        finally:
+            connections.close_all()
+
+    keeping = threading.Thread(target=keep)
+    with transaction.atomic():
+        body = store_body(committed_days[0])
+        keeping.start()
+        eventually(is_somebody_waiting, "the new day to wait for the writer")
+    keeping.join()
+
+    (kept,) = outcomes
+    assert set(committed_days[1:]) <= set(kept.created)
+    keep_days(BODIES, today=committed_days[1], days_ahead=1, retention_days=100_000)
+    assert table_of(body) == f"billing_usagebody_p{committed_days[0]:%Y%m%d}"
 
 
 @pytest.mark.django_db

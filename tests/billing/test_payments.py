@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from billing.models import Payment
+from billing.models import Payment, TestCharge
 from billing.open_payments import MAX_PAYMENTS_PER_SWEEP, settle_open_payments
 from billing.profiles import profile_of
 from tests.billing.payment_cases import ask, balance, charge_of, latest, moves, pay
@@ -147,6 +147,18 @@ def test_a_payment_that_nobody_told_us_of_is_found_by_the_sweep(alice):
 
     assert balance(alice) == 30
     assert latest(alice).status == "succeeded"
+
+
+def test_a_payment_that_cannot_be_settled_does_not_keep_the_others_from_it(alice, charlie):
+    ask(alice, "30")
+    charlie.browser.post(ask(charlie, "30").url, {"card": "good"})
+    Payment.objects.update(created_at=timezone.now() - timedelta(hours=2))
+    Payment.objects.filter(pk=latest(alice).pk).update(created_at=timezone.now() - timedelta(hours=3))
+    TestCharge.objects.filter(order_id=latest(alice).pk).update(status="of no kind")
+
+    assert settle_open_payments() == 1
+
+    assert balance(charlie) == 30
 
 
 def test_payments_that_are_never_told_of_do_not_keep_the_sweep_from_others(alice, charlie):

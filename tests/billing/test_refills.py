@@ -259,3 +259,16 @@ def test_racing_workers_charge_once(committed, house):
 
     assert balance(somebody) == 40
     assert Payment.objects.filter(organization=somebody.organization, kind="refill").count() == 1
+
+
+def test_a_refill_that_cannot_be_charged_does_not_keep_the_others_from_theirs(refilled, charlie):
+    spend(refilled, "15")
+    payment_id = begin_refill(refilled.organization.pk)
+    Payment.objects.filter(pk=payment_id).update(card_ref="test_card_is_none")
+    BillingProfile.objects.filter(pk=refilled.organization.pk).update(card_ref="test_card_is_none")
+    pay(charlie, "10", is_card_to_save="on")
+    switch_refill_on(organization=charlie.organization, rule=rule())
+
+    assert refill_credit() == 1
+
+    assert balance(charlie) == 40

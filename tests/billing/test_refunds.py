@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 
 from billing.errors import InvalidAmount, PaymentsOff, RefundTooLarge
 from billing.invoices import issue_documents
@@ -21,6 +21,7 @@ from gateway.policy import shard_of, shard_prefix
 from tests.billing.payment_cases import ask, balance, charge_of, latest, moves, pay
 from tests.house import eventually
 from tests.people import founder
+from tests.waiting import is_somebody_waiting
 
 
 @pytest.fixture
@@ -168,23 +169,13 @@ def test_a_refusal_waits_for_the_payment_before_it_takes_the_accounts(committed)
     with transaction.atomic():
         Payment.objects.select_for_update().get(pk=payment.pk)
         refusing.start()
-        eventually(_is_somebody_waiting, "the refusal to wait for the payment")
+        eventually(is_somebody_waiting, "the refusal to wait for the payment")
         accounts = LedgerAccount.objects.filter(organization=somebody.organization)
         assert len(accounts.select_for_update(nowait=True)) > 0
     refusing.join()
 
     assert answers == ["refused"]
     assert balance(somebody) == 5
-
-
-def _is_somebody_waiting():
-    """Whether another session waits for a lock of ours."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_locks"
-            " WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
-        )
-        return cursor.fetchone()[0]
 
 
 def test_a_refund_whose_answer_was_lost_is_asked_for_again_and_given_once(alice):
@@ -197,6 +188,18 @@ def test_a_refund_whose_answer_was_lost_is_asked_for_again_and_given_once(alice)
 
     assert charge_of(payment).refunded_cents == 2000
     assert balance(alice) == 30
+
+
+def test_a_refund_that_cannot_be_asked_for_does_not_keep_the_others_waiting(alice, charlie):
+    broken, waiting = pay(alice, "50"), pay(charlie, "50")
+    for payment in (broken, waiting):
+        refund_payment(payment=payment, amount_usd=Decimal(20))
+        payment.transfers.filter(kind="refund").update(status="asked")
+    TestCharge.objects.filter(order_id=broken.pk).update(status="of no kind")
+
+    assert ask_again() == 1
+
+    assert waiting.transfers.get(kind="refund").status == "done"
 
 
 def test_a_payment_of_a_processor_that_is_not_in_use_is_not_refunded(alice):

@@ -8,11 +8,16 @@ from decimal import Decimal
 
 import pytest
 import stripe
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from billing.audit import audit_ledger
+from billing.errors import RefundUnderWay
 from billing.models import BillingProfile, Payment, ProcessorEvent
+from billing.payments import refresh_payment
+from billing.price_book import load_price_book
 from billing.processors.stripe_api import stripe_processor
 from billing.profiles import RefillRule, forget_card, profile_of, switch_refill_on
 from billing.refills import begin_refill, refill_credit
@@ -383,6 +388,78 @@ def test_a_refund_is_given_by_stripe_and_its_webhook_takes_nothing_more(alice, a
     assert balance(alice) == 30
 
 
+def test_a_refund_whose_answer_is_late_is_not_given_twice(alice, account):
+    payment, intent = bought(alice, account, "50")
+    account.is_away = True
+    assert refund_payment(payment=payment, amount_usd=Decimal(20)) == "asked"
+
+    with pytest.raises(RefundUnderWay, match="is on its way; wait until it is done or refused"):
+        refund_payment(payment=payment, amount_usd=Decimal(20))
+    account.is_away = False
+
+    assert ask_again() == 1
+    assert account.charges[intent["latest_charge"]]["amount_refunded"] == 2000
+    assert balance(alice) == 30
+    assert refund_payment(payment=payment, amount_usd=Decimal(5)) == "done"
+
+
+def stripe_forgets(account, age):
+    """So long after the refunds: Stripe knows their idempotency keys no more."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE billing_ledgertransfer SET posted_at = now() - %s", [age])
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    account.answers.clear()
+
+
+@pytest.mark.parametrize(
+    ("age", "given_cents", "standing"),
+    [(timedelta(hours=22, minutes=59), 2000, "done"), (timedelta(hours=23, minutes=1), 0, "refused")],
+)
+def test_a_refund_is_not_asked_for_once_stripe_may_have_forgotten_it(
+    alice, account, caplog, age, given_cents, standing
+):
+    payment, intent = bought(alice, account, "50")
+    account.is_away = True
+    refund_payment(payment=payment, amount_usd=Decimal(20))
+    account.is_away = False
+    stripe_forgets(account, age)
+
+    assert ask_again() == 1
+
+    assert account.charges[intent["latest_charge"]]["amount_refunded"] == given_cents
+    assert balance(alice) == 50 - given_cents // 100
+    assert payment.transfers.get(kind="refund", amount_usd=-20).status == standing
+    assert ("refund given up" in caplog.messages) is (standing == "refused")
+
+
+def test_a_refund_that_was_given_and_whose_answer_was_lost_is_not_given_again(alice, account):
+    payment, intent = bought(alice, account, "50")
+    refund_payment(payment=payment, amount_usd=Decimal(20))
+    payment.transfers.filter(kind="refund").update(status="asked")
+    account.refund_on_dashboard(intent["id"], 500)
+    stripe_forgets(account, timedelta(hours=24))
+
+    assert ask_again() == 1
+    assert ask_again() == 0
+
+    assert account.charges[intent["latest_charge"]]["amount_refunded"] == 2500
+    assert moves(alice)[1:] == [("refund", Decimal(-20)), ("refund", Decimal(-5))]
+    assert payment.transfers.get(kind="refund", amount_usd=-20).status == "done"
+
+
+def test_a_refund_stays_asked_while_stripe_does_not_tell_what_was_refunded(alice, account):
+    payment, _ = bought(alice, account, "50")
+    account.is_away = True
+    refund_payment(payment=payment, amount_usd=Decimal(20))
+    stripe_forgets(account, timedelta(hours=24))
+
+    assert ask_again() == 1
+
+    assert payment.transfers.get(kind="refund").status == "asked"
+    assert balance(alice) == 30
+
+
 def test_a_refund_that_stripe_refuses_is_credited_again_and_the_dashboards_is_taken(alice, account):
     payment, intent = bought(alice, account, "50")
     account.refund_on_dashboard(intent["id"], 4000)
@@ -411,6 +488,101 @@ def test_the_dashboards_refund_is_taken_once_whichever_news_comes_first(alice, a
 
     payment.refresh_from_db()
     assert (payment.refunded_usd, balance(alice)) == (40, 10)
+
+
+@pytest.mark.parametrize("is_failure_counted", [False, True])
+@pytest.mark.parametrize("kind", ["refund.failed", "refund.updated", "charge.refund.updated"])
+def test_a_refund_that_fails_later_is_credited_again_once(alice, account, kind, is_failure_counted):
+    account.is_failure_counted = is_failure_counted
+    payment, intent = bought(alice, account, "50")
+    refund_payment(payment=payment, amount_usd=Decimal(20))
+    (refund,) = account.refunds.values()
+    charge = account.charges[intent["latest_charge"]]
+    before = account.event("charge.refunded", dict(charge))
+    account.fail_refund(refund)
+
+    outcomes = [tell(account, account.event(kind, refund)).json()["outcome"] for _ in range(2)]
+    outcomes += [tell(account, before).json()["outcome"]]
+    refresh_payment(payment)
+
+    assert outcomes == ["applied", "nothing_to_do", "nothing_to_do"]
+    payment.refresh_from_db()
+    assert (balance(alice), payment.refunded_usd) == (50, 0)
+    assert payment.transfers.get(amount_usd=-20).status == "refused"
+    audit = audit_ledger(load_price_book(), events_kept_since=timezone.now() - timedelta(days=400))
+    assert not [finding for finding in audit.findings if finding.number == "L17" and finding.differences]
+
+
+def test_a_refund_on_the_dashboard_is_taken_after_one_that_failed(alice, account):
+    account.is_failure_counted = True
+    payment, intent = bought(alice, account, "50")
+    refund_payment(payment=payment, amount_usd=Decimal(20))
+    (refund,) = account.refunds.values()
+    tell(account, account.event("refund.failed", account.fail_refund(refund)))
+
+    charge = account.refund_on_dashboard(intent["id"], 1000)
+    tell(account, account.event("charge.refunded", charge))
+
+    payment.refresh_from_db()
+    assert (balance(alice), payment.refunded_usd) == (40, 10)
+
+
+def test_the_failure_of_a_refund_may_come_before_its_answer(alice, account):
+    payment, _ = bought(alice, account, "50")
+    refund_payment(payment=payment, amount_usd=Decimal(20))
+    payment.transfers.filter(kind="refund").update(status="asked")
+    (refund,) = account.refunds.values()
+
+    tell(account, account.event("refund.failed", account.fail_refund(refund)))
+
+    assert ask_again() == 0
+    assert balance(alice) == 50
+
+
+@pytest.mark.parametrize("is_failure_counted", [False, True])
+def test_a_refund_that_fails_at_once_is_refused(alice, account, is_failure_counted):
+    account.is_refund_failing, account.is_failure_counted = True, is_failure_counted
+    payment, _ = bought(alice, account, "50")
+
+    assert refund_payment(payment=payment, amount_usd=Decimal(20)) == "refused"
+    (refund,) = account.refunds.values()
+    tell(account, account.event("refund.failed", refund))
+
+    payment.refresh_from_db()
+    assert (balance(alice), payment.refunded_usd) == (50, 0)
+    words = "Refund was not possible: Stripe could not refund it: expired or canceled card."
+    assert payment.transfers.filter(transfer__description=words).count() == 1
+
+
+def test_a_refund_that_goes_on_changes_nothing(alice, account):
+    payment, _ = bought(alice, account, "50")
+    refund_payment(payment=payment, amount_usd=Decimal(20))
+    (refund,) = account.refunds.values()
+
+    tell(account, account.event("refund.updated", refund))
+
+    assert balance(alice) == 30
+
+
+def test_the_operator_is_told_when_a_refund_of_the_dashboard_fails(
+    alice, account, settings, mailoutbox, django_capture_on_commit_callbacks
+):
+    settings.FAREBOX_CONSOLE = dataclasses.replace(
+        settings.FAREBOX_CONSOLE, operator_emails=("operator@example.com",)
+    )
+    payment, intent = bought(alice, account, "50")
+    tell(account, account.event("charge.refunded", account.refund_on_dashboard(intent["id"], 2000)))
+    (refund,) = account.refunds.values()
+    mailoutbox.clear()
+
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = tell(account, account.event("refund.failed", account.fail_refund(refund)))
+
+    assert answer.json() == {"outcome": "mismatch"}
+    (mail,) = mailoutbox
+    assert mail.to == ["operator@example.com"]
+    assert f"A refund of $20.00 of payment {payment.pk} that was not asked for here has failed" in mail.body
+    assert balance(alice) == 30
 
 
 def test_while_stripe_is_away_nothing_is_asked_of_the_payer(alice, account):
