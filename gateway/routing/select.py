@@ -123,6 +123,8 @@ class _Chooser:
         self._considered: list[Considered] = []
         self._notes: list[str] = []
         self._seen: set[tuple[str, str, object, str]] = set()
+        self._taken: set[tuple[str, str, object, object, str]] = set()
+        self._has_raced = False
 
     def choice(self) -> Choice:
         request = self._request
@@ -134,6 +136,7 @@ class _Chooser:
                 if len(self._targets) >= self._conditions.limit:
                     break
                 self._add(each, region.strip())
+            self._has_raced |= any(target.is_race_leg for target in self._targets)
         refusal = None if self._targets else self._reasons[0]
         if refusal is not None and not self._conditions.is_explained:
             raise refusal
@@ -238,10 +241,21 @@ class _Chooser:
                 self._reasons.append(reason)
                 self._consider(step.leaf, offer, reason, each.found)
                 continue
-            self._targets += targets
-            self._consider(step.leaf, offer, None, each.found)
+            if new := self._untaken(targets, step.leaf):
+                self._targets += new
+                self._consider(step.leaf, offer, None, each.found)
             if each.takes_one or len(self._targets) >= self._conditions.limit:
                 return
+
+    def _untaken(self, targets: list[Target], leaf: Leaf) -> list[Target]:
+        """Those that no earlier region gave: a provider without regions is the same one in each."""
+        new = []
+        for target in targets:
+            key = (target.provider, target.model, leaf.options, target.connection_id, target.region)
+            if key not in self._taken:
+                self._taken.add(key)
+                new.append(target)
+        return new
 
     def _targets_of(self, offer: Offer, each: _Try, region: str) -> list[Target]:
         step, leaf = each.step, each.step.leaf
@@ -266,7 +280,7 @@ class _Chooser:
                 target,
                 request=own,
                 is_thinker=step.is_thinker,
-                is_race_leg=bool(step.race),
+                is_race_leg=bool(step.race) and not self._has_raced,
                 handicap_seconds=step.handicap_seconds,
                 ttft_timeout_seconds=step.ttft_timeout_seconds,
             )

@@ -457,26 +457,50 @@ def test_a_region_is_where_the_connection_is() -> None:
     )
 
 
+TWO_REGIONS = Shelf(
+    EUROPE.shelved,
+    [
+        replace(connection("azure"), region="us-east-1"),
+        replace(connection("azure"), region="eu-west-1"),
+        connection("openai"),
+    ],
+)
+EUROPE_FIRST = "eu-west-1->us-east-1"
+
+
 @pytest.mark.contract("3.2 region")
 def test_the_regions_of_a_request_multiply_with_its_chain() -> None:
-    shelf = Shelf(
-        EUROPE.shelved,
-        [
-            replace(connection("azure"), region="us-east-1"),
-            replace(connection("azure"), region="eu-west-1"),
-            connection("openai"),
-        ],
-    )
-    chain = "azure/gpt-4o->azure/m->openai/gpt-4o"
-    targets = choose(chain, shelf=shelf, region="eu-west-1->us-east-1").targets
+    targets = choose("azure/gpt-4o->openai/gpt-4o", shelf=TWO_REGIONS, region=EUROPE_FIRST).targets
 
-    assert [(target.model, target.region) for target in targets] == [
-        ("gpt-4o", "eu-west-1"),
-        ("m", "eu-west-1"),
-        ("gpt-4o", ""),
-        ("gpt-4o", "us-east-1"),
-        ("m", "us-east-1"),
+    assert [(target.provider, target.region) for target in targets] == [
+        ("azure", "eu-west-1"),
+        ("openai", ""),
+        ("azure", "us-east-1"),
     ]
+
+
+@pytest.mark.parametrize(
+    "model", ["openai/gpt-4o", "openai/gpt-4o|openai/gpt-4o", "openai/gpt-4o^openai/gpt-4o"]
+)
+def test_a_provider_without_regions_is_asked_once(model: str) -> None:
+    assert order(model, region="a->b") == ["openai/gpt-4o"]
+    assert order("gpt-4o|gpt-4o-mini", region="a->b") == ["azure/gpt-4o", "openai/gpt-4o-mini"]
+
+
+def test_a_race_runs_in_the_first_region_alone_and_the_others_follow_one_by_one() -> None:
+    race = "azure/gpt-4o!openai/gpt-4o!azure/m"
+    placed = choose(race, shelf=TWO_REGIONS, stream=True, region=EUROPE_FIRST).targets
+    unplaced = choose("openai/gpt-4o!azure/gpt-4o", stream=True, region=EUROPE_FIRST).targets
+
+    assert [(target.model, target.region, target.is_race_leg) for target in placed] == [
+        ("gpt-4o", "eu-west-1", True),
+        ("gpt-4o", "", True),
+        ("m", "eu-west-1", True),
+        ("gpt-4o", "us-east-1", False),
+        ("m", "us-east-1", False),
+    ]
+    assert names(unplaced) == ["openai/gpt-4o", "azure/gpt-4o"]
+    assert all(target.is_race_leg for target in unplaced)
 
 
 def test_an_instance_is_the_nth_connection() -> None:
