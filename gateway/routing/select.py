@@ -24,7 +24,7 @@ from gateway.routing.offers import find
 from gateway.routing.reach import targets_of, with_options
 from gateway.routing.target import Offer, Target
 from gateway.routing.thinking import with_thought
-from gateway.routing.tree import Automatic, ByMetric, Leaf, Named, Race, Weighted
+from gateway.routing.tree import Automatic, ByMetric, Leaf, Named, Weighted, has_race
 from gateway.routing.views import Catalogue, Conditions, PolicyView
 from gateway.wire.chat_request import ChatRequest
 
@@ -89,12 +89,12 @@ def _choice_of_list(
     choices, reasons = [], []
     for each in (request, *request.followers):
         try:
+            if has_race(catalogue.parsed(each.model).selector):
+                raise InvalidModel("A race (a!b) cannot be an element of a list of requests.", param="model")
             choice = _Chooser(each, catalogue, policy, conditions).choice()
         except (NotFound, ModelBlocked, ProviderBlocked, NoBranchLeft) as reason:
             reasons.append(reason)
             continue
-        if isinstance(choice.parsed.selector, Race):
-            raise InvalidModel("A race (a!b) cannot be an element of a list of requests.", param="model")
         targets = tuple(replace(target, request=target.request or each) for target in choice.targets)
         choices.append(replace(choice, targets=targets))
     if not choices:

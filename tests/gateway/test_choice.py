@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 
 from gateway.errors import (
@@ -22,6 +23,8 @@ from gateway.errors import (
 from gateway.routing.health_view import UNMEASURED, TargetHealth
 from gateway.routing.select import Choice, choose_targets
 from gateway.routing.views import Conditions, Session
+from gateway.wire.chat import parse_chat_request
+from tests.gateway.chat_bodies import USER
 from tests.gateway.shelf import SHELF, Key, Shelf, connection, names, offer, price, request
 
 MESSAGE_OF_90_TOKENS = [{"role": "user", "content": "x" * 348}]
@@ -283,6 +286,27 @@ def test_a_race_is_refused_for_a_whole_answer() -> None:
     assert error.details is not None
     assert error.details["composite_validation"]["code"] == "unsupported_construct"
     assert "streams only" in error.message
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "model",
+    [
+        "openai/gpt-4o!azure/gpt-4o",
+        "[thinker]gpt-4o-mini^openai/gpt-4o!azure/gpt-4o",
+        "openai/gpt-4o!azure/gpt-4o^[thinker]gpt-4o-mini",
+        "[max_context=5]openai/gpt-4o![max_context=5]azure/gpt-4o",
+    ],
+)
+def test_a_race_is_no_element_of_a_list_wherever_it_stands(model: str, seed: int) -> None:
+    race = {"model": model, "messages": [USER], "stream": True, "request_context_tokens": 6}
+    plain = {"model": "openai/gpt-4o", "messages": [USER], "stream": True}
+    conditions = Conditions(luck=Random(seed), session=Session(thought="42.") if seed % 2 else None)
+
+    for elements in ([race, plain], [plain, race]):
+        asked = parse_chat_request(orjson.dumps(elements))
+        with pytest.raises(InvalidModel, match="cannot be an element of a list"):
+            choose_targets(asked, catalogue=SHELF, policy=Key(["openai/*"]), conditions=conditions)
 
 
 def test_a_race_with_one_leg_left_is_none() -> None:
