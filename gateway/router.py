@@ -170,7 +170,7 @@ class Router:
         if request.provider_key:
             catalogue = catalogue.with_key(request.provider_key)
         choice = choose_targets(request, catalogue=catalogue, policy=policy, conditions=conditions)
-        if not request.stays_with_provider:
+        if not request.stays_with_provider or not choice.targets:
             return choice
         return structs.replace(choice, targets=_of_first_provider(choice.targets))
 
