@@ -82,6 +82,13 @@ def choose_targets(
     return _choice_of_list(request, catalogue, policy, conditions)
 
 
+def without_lonely_legs(targets: list[Target]) -> list[Target]:
+    """A race of one is none."""
+    if sum(target.is_race_leg for target in targets) != 1:
+        return targets
+    return [replace(target, is_race_leg=False) if target.is_race_leg else target for target in targets]
+
+
 def _choice_of_list(
     request: ChatRequest, catalogue: Catalogue, policy: PolicyView, conditions: Conditions
 ) -> Choice:
@@ -142,7 +149,7 @@ class _Chooser:
             raise refusal
         selector = parsed.selector
         return Choice(
-            tuple(_without_lonely_legs(self._targets[: self._conditions.limit])),
+            tuple(without_lonely_legs(self._targets[: self._conditions.limit])),
             parsed,
             bool(request.session_id) and isinstance(selector, Weighted) and selector.has_session_rule,
             tuple(self._considered),
@@ -299,10 +306,3 @@ class _Chooser:
         if self._conditions.is_explained:
             figures = found.figures.get((offer.provider, offer.model), {}) if found and offer else {}
             self._considered.append(Considered(leaf, offer, refusal, figures))
-
-
-def _without_lonely_legs(targets: list[Target]) -> list[Target]:
-    """A race of one is none."""
-    if sum(target.is_race_leg for target in targets) != 1:
-        return targets
-    return [replace(target, is_race_leg=False) if target.is_race_leg else target for target in targets]
