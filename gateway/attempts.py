@@ -177,7 +177,8 @@ class Attempts:
                 duration_ms=to_microsecond(trace.now_ms - begun_ms),
             )
             trace.end_attempt(attempt, begun_ms)
-            if is_probe and error_type == ABANDONED:
+            if is_probe:
+                # Where the target was heard or failed, that has ended the probe already.
                 breakers.abandon(key_of(target))
 
     def _note_error(self, target: Target, error: GatewayError) -> None:
