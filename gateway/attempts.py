@@ -178,7 +178,7 @@ class Attempts:
             )
             trace.end_attempt(attempt, begun_ms)
             if is_probe:
-                # Nothing where the attempt has said how the target is.
+                # Where the target was heard or failed, that has ended the probe already.
                 breakers.abandon(key_of(target))
 
     def _note_error(self, target: Target, error: GatewayError) -> None:

@@ -25,8 +25,7 @@ def shortened(
     left_nano = refusal.shortage.least_left_nano
     if not wants_clamp or left_nano <= 0:
         return None
-    bounds = [target.output_tokens_bound(target.request or request) for target in route.targets]
-    affordable, too_much = 0, request.max_output_tokens or max(bounds)
+    affordable, too_much = 0, max(_cap(target.request or request, target) for target in route.targets)
     while too_much - affordable > 1:
         middle = (affordable + too_much) // 2
         if need_of(_capped(request, middle), _all_capped(route.targets, middle)).budget_nano <= left_nano:
@@ -39,8 +38,13 @@ def shortened(
     return capped, replace(route, targets=targets, need=need_of(capped, targets))
 
 
+def _cap(request: ChatRequest, target: Target) -> int:
+    return request.max_output_tokens or target.output_tokens_bound(request)
+
+
 def _capped(request: ChatRequest, output_tokens: int) -> ChatRequest:
-    return replace(request, max_output_tokens=output_tokens)
+    own_cap = request.max_output_tokens
+    return replace(request, max_output_tokens=min(own_cap, output_tokens) if own_cap else output_tokens)
 
 
 def _all_capped(targets: tuple[Target, ...], output_tokens: int) -> tuple[Target, ...]:

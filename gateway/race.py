@@ -107,6 +107,7 @@ async def run_race(legs: Sequence[Leg], trace: Trace, *, start: Start) -> Upstre
     race = _Race(start)
     trace.asked_at_ms = trace.now_ms
     winner: Leg | None = None
+    stream: UpstreamStream | None = None
     try:
         winner, stream = await race.run(legs)
         return stream
@@ -118,11 +119,17 @@ async def run_race(legs: Sequence[Leg], trace: Trace, *, start: Start) -> Upstre
             trace.go_on_as(winner.trace, winner.need)
         elif race.started:
             trace.target = race.started[0].target
-        await race.end()
-        for leg in race.started:
-            is_beaten = winner is not None and leg is not winner
-            trace.attempts += map(_beaten, leg.trace.attempts) if is_beaten else leg.trace.attempts
-            trace.timeline += leg.trace.timeline
+        try:
+            await race.end()
+        except asyncio.CancelledError:
+            if stream is not None:
+                await stream.aclose()
+            raise
+        finally:
+            for leg in race.started:
+                is_beaten = winner is not None and leg is not winner
+                trace.attempts += map(_beaten, leg.trace.attempts) if is_beaten else leg.trace.attempts
+                trace.timeline += leg.trace.timeline
 
 
 class _Race:

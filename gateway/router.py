@@ -4,7 +4,7 @@ The choosing itself is pure and lies in `gateway.routing`; here it meets the pri
 operator's connections and the key's own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from random import Random
@@ -18,13 +18,13 @@ from billing.price_list import PriceList
 from billing.pricing import Price, worst_case_nano
 from gateway.catalogue import Catalogue, Unpriced
 from gateway.clock import own_now
-from gateway.errors import InvalidModel, NoPrice
+from gateway.errors import GatewayError, InvalidModel, NoPrice
 from gateway.limits import Need
 from gateway.policy import Ceiling, Policy, Reach
 from gateway.policy_store import PolicyStore
 from gateway.routing.health_view import UNMEASURED, TargetHealth
 from gateway.routing.score import PLAIN_SCORING, Scoring
-from gateway.routing.select import Choice, choose_targets
+from gateway.routing.select import Choice, Considered, choose_targets, without_lonely_legs
 from gateway.routing.target import Offer, Target
 from gateway.routing.views import Conditions, Session
 from gateway.wire.chat_request import ChatRequest
@@ -154,7 +154,13 @@ class Router:
         if session is not None:
             conditions = structs.replace(conditions, session=session)
         choice = self._choice(request, policy, conditions)
-        need = need_of(request, choice.targets)
+        try:
+            need = need_of(request, choice.targets)
+        except NoPrice:
+            choice = _bounded(request, choice)
+            if not choice.targets:
+                raise
+            need = need_of(request, choice.targets)
         return Route(choice.targets, need, choice.requested_provider, choice.wants_session)
 
     def explain(
@@ -163,14 +169,14 @@ class Router:
         """The same choice, with everything that was considered and why."""
         _check_hops(hops)
         conditions = structs.replace(self._conditions, session=session, is_explained=True)
-        return self._choice(request, policy, conditions)
+        return _bounded(request, self._choice(request, policy, conditions))
 
     def _choice(self, request: ChatRequest, policy: Policy, conditions: Conditions) -> Choice:
         catalogue = self.catalogue(policy)
         if request.provider_key:
             catalogue = catalogue.with_key(request.provider_key)
         choice = choose_targets(request, catalogue=catalogue, policy=policy, conditions=conditions)
-        if not request.stays_with_provider:
+        if not request.stays_with_provider or not choice.targets:
             return choice
         return structs.replace(choice, targets=_of_first_provider(choice.targets))
 
@@ -192,6 +198,36 @@ def _of_first_provider(targets: tuple[Target, ...]) -> tuple[Target, ...]:
         for target in targets
         if target.provider == first.provider or (target.is_race_leg and first.is_race_leg)
     )
+
+
+def _bounded(request: ChatRequest, choice: Choice) -> Choice:
+    """The choice without the targets that have no price for what is asked of them."""
+    bounded: list[Target] = []
+    refusals: dict[tuple[str, str], GatewayError] = {}
+    for target in choice.targets:
+        try:
+            need_of(request, (target,))
+        except NoPrice as refusal:
+            refusals[target.provider, target.model] = refusal
+        else:
+            bounded.append(target)
+    if not refusals:
+        return choice
+    first = next(iter(refusals.values()))
+    for target in bounded:
+        refusals.pop((target.provider, target.model), None)
+    return structs.replace(
+        choice,
+        targets=tuple(without_lonely_legs(bounded)),
+        considered=tuple(_told(one, refusals) for one in choice.considered),
+        refusal=None if bounded else first,
+    )
+
+
+def _told(one: Considered, refusals: Mapping[tuple[str, str], GatewayError]) -> Considered:
+    if one.offer is None or one.refusal is not None:
+        return one
+    return structs.replace(one, refusal=refusals.get((one.offer.provider, one.offer.model)))
 
 
 def need_of(request: ChatRequest, targets: tuple[Target, ...]) -> Need:

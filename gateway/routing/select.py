@@ -24,7 +24,7 @@ from gateway.routing.offers import find
 from gateway.routing.reach import targets_of, with_options
 from gateway.routing.target import Offer, Target
 from gateway.routing.thinking import with_thought
-from gateway.routing.tree import Automatic, ByMetric, Leaf, Named, Race, Weighted
+from gateway.routing.tree import Automatic, ByMetric, Leaf, Named, Weighted, has_race
 from gateway.routing.views import Catalogue, Conditions, PolicyView
 from gateway.wire.chat_request import ChatRequest
 
@@ -82,6 +82,13 @@ def choose_targets(
     return _choice_of_list(request, catalogue, policy, conditions)
 
 
+def without_lonely_legs(targets: list[Target]) -> list[Target]:
+    """A race of one is none."""
+    if sum(target.is_race_leg for target in targets) != 1:
+        return targets
+    return [replace(target, is_race_leg=False) if target.is_race_leg else target for target in targets]
+
+
 def _choice_of_list(
     request: ChatRequest, catalogue: Catalogue, policy: PolicyView, conditions: Conditions
 ) -> Choice:
@@ -89,12 +96,12 @@ def _choice_of_list(
     choices, reasons = [], []
     for each in (request, *request.followers):
         try:
+            if has_race(catalogue.parsed(each.model).selector):
+                raise InvalidModel("A race (a!b) cannot be an element of a list of requests.", param="model")
             choice = _Chooser(each, catalogue, policy, conditions).choice()
         except (NotFound, ModelBlocked, ProviderBlocked, NoBranchLeft) as reason:
             reasons.append(reason)
             continue
-        if isinstance(choice.parsed.selector, Race):
-            raise InvalidModel("A race (a!b) cannot be an element of a list of requests.", param="model")
         targets = tuple(replace(target, request=target.request or each) for target in choice.targets)
         choices.append(replace(choice, targets=targets))
     if not choices:
@@ -123,6 +130,8 @@ class _Chooser:
         self._considered: list[Considered] = []
         self._notes: list[str] = []
         self._seen: set[tuple[str, str, object, str]] = set()
+        self._taken: set[tuple[str, str, object, object, str]] = set()
+        self._has_raced = False
 
     def choice(self) -> Choice:
         request = self._request
@@ -134,12 +143,13 @@ class _Chooser:
                 if len(self._targets) >= self._conditions.limit:
                     break
                 self._add(each, region.strip())
+            self._has_raced |= any(target.is_race_leg for target in self._targets)
         refusal = None if self._targets else self._reasons[0]
         if refusal is not None and not self._conditions.is_explained:
             raise refusal
         selector = parsed.selector
         return Choice(
-            tuple(_without_lonely_legs(self._targets[: self._conditions.limit])),
+            tuple(without_lonely_legs(self._targets[: self._conditions.limit])),
             parsed,
             bool(request.session_id) and isinstance(selector, Weighted) and selector.has_session_rule,
             tuple(self._considered),
@@ -238,10 +248,21 @@ class _Chooser:
                 self._reasons.append(reason)
                 self._consider(step.leaf, offer, reason, each.found)
                 continue
-            self._targets += targets
-            self._consider(step.leaf, offer, None, each.found)
+            if new := self._untaken(targets, step.leaf):
+                self._targets += new
+                self._consider(step.leaf, offer, None, each.found)
             if each.takes_one or len(self._targets) >= self._conditions.limit:
                 return
+
+    def _untaken(self, targets: list[Target], leaf: Leaf) -> list[Target]:
+        """Those that no earlier region gave: a provider without regions is the same one in each."""
+        new = []
+        for target in targets:
+            key = (target.provider, target.model, leaf.options, target.connection_id, target.region)
+            if key not in self._taken:
+                self._taken.add(key)
+                new.append(target)
+        return new
 
     def _targets_of(self, offer: Offer, each: _Try, region: str) -> list[Target]:
         step, leaf = each.step, each.step.leaf
@@ -266,7 +287,7 @@ class _Chooser:
                 target,
                 request=own,
                 is_thinker=step.is_thinker,
-                is_race_leg=bool(step.race),
+                is_race_leg=bool(step.race) and not self._has_raced,
                 handicap_seconds=step.handicap_seconds,
                 ttft_timeout_seconds=step.ttft_timeout_seconds,
             )
@@ -285,10 +306,3 @@ class _Chooser:
         if self._conditions.is_explained:
             figures = found.figures.get((offer.provider, offer.model), {}) if found and offer else {}
             self._considered.append(Considered(leaf, offer, refusal, figures))
-
-
-def _without_lonely_legs(targets: list[Target]) -> list[Target]:
-    """A race of one is none."""
-    if sum(target.is_race_leg for target in targets) != 1:
-        return targets
-    return [replace(target, is_race_leg=False) if target.is_race_leg else target for target in targets]

@@ -144,3 +144,10 @@ class Race(Struct, frozen=True):
 
 
 Selector = Leaf | Chain | Single | Failover | Weighted | Race
+
+
+def has_race(selector: Selector) -> bool:
+    """Whether any of it is a race, such as one beside a thinker."""
+    if isinstance(selector, Weighted):
+        return any(isinstance(branch.selector, Race) for branch in selector.branches)
+    return isinstance(selector, Race)

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 
 from gateway.errors import (
@@ -22,6 +23,8 @@ from gateway.errors import (
 from gateway.routing.health_view import UNMEASURED, TargetHealth
 from gateway.routing.select import Choice, choose_targets
 from gateway.routing.views import Conditions, Session
+from gateway.wire.chat import parse_chat_request
+from tests.gateway.chat_bodies import USER
 from tests.gateway.shelf import SHELF, Key, Shelf, connection, names, offer, price, request
 
 MESSAGE_OF_90_TOKENS = [{"role": "user", "content": "x" * 348}]
@@ -285,6 +288,27 @@ def test_a_race_is_refused_for_a_whole_answer() -> None:
     assert "streams only" in error.message
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "model",
+    [
+        "openai/gpt-4o!azure/gpt-4o",
+        "[thinker]gpt-4o-mini^openai/gpt-4o!azure/gpt-4o",
+        "openai/gpt-4o!azure/gpt-4o^[thinker]gpt-4o-mini",
+        "[max_context=5]openai/gpt-4o![max_context=5]azure/gpt-4o",
+    ],
+)
+def test_a_race_is_no_element_of_a_list_wherever_it_stands(model: str, seed: int) -> None:
+    race = {"model": model, "messages": [USER], "stream": True, "request_context_tokens": 6}
+    plain = {"model": "openai/gpt-4o", "messages": [USER], "stream": True}
+    conditions = Conditions(luck=Random(seed), session=Session(thought="42.") if seed % 2 else None)
+
+    for elements in ([race, plain], [plain, race]):
+        asked = parse_chat_request(orjson.dumps(elements))
+        with pytest.raises(InvalidModel, match="cannot be an element of a list"):
+            choose_targets(asked, catalogue=SHELF, policy=Key(["openai/*"]), conditions=conditions)
+
+
 def test_a_race_with_one_leg_left_is_none() -> None:
     (target,) = choose(
         "[max_context=5]openai/gpt-4o!azure/gpt-4o", stream=True, extra_body={"request_context_tokens": 6}
@@ -457,26 +481,50 @@ def test_a_region_is_where_the_connection_is() -> None:
     )
 
 
+TWO_REGIONS = Shelf(
+    EUROPE.shelved,
+    [
+        replace(connection("azure"), region="us-east-1"),
+        replace(connection("azure"), region="eu-west-1"),
+        connection("openai"),
+    ],
+)
+EUROPE_FIRST = "eu-west-1->us-east-1"
+
+
 @pytest.mark.contract("3.2 region")
 def test_the_regions_of_a_request_multiply_with_its_chain() -> None:
-    shelf = Shelf(
-        EUROPE.shelved,
-        [
-            replace(connection("azure"), region="us-east-1"),
-            replace(connection("azure"), region="eu-west-1"),
-            connection("openai"),
-        ],
-    )
-    chain = "azure/gpt-4o->azure/m->openai/gpt-4o"
-    targets = choose(chain, shelf=shelf, region="eu-west-1->us-east-1").targets
+    targets = choose("azure/gpt-4o->openai/gpt-4o", shelf=TWO_REGIONS, region=EUROPE_FIRST).targets
 
-    assert [(target.model, target.region) for target in targets] == [
-        ("gpt-4o", "eu-west-1"),
-        ("m", "eu-west-1"),
-        ("gpt-4o", ""),
-        ("gpt-4o", "us-east-1"),
-        ("m", "us-east-1"),
+    assert [(target.provider, target.region) for target in targets] == [
+        ("azure", "eu-west-1"),
+        ("openai", ""),
+        ("azure", "us-east-1"),
     ]
+
+
+@pytest.mark.parametrize(
+    "model", ["openai/gpt-4o", "openai/gpt-4o|openai/gpt-4o", "openai/gpt-4o^openai/gpt-4o"]
+)
+def test_a_provider_without_regions_is_asked_once(model: str) -> None:
+    assert order(model, region="a->b") == ["openai/gpt-4o"]
+    assert order("gpt-4o|gpt-4o-mini", region="a->b") == ["azure/gpt-4o", "openai/gpt-4o-mini"]
+
+
+def test_a_race_runs_in_the_first_region_alone_and_the_others_follow_one_by_one() -> None:
+    race = "azure/gpt-4o!openai/gpt-4o!azure/m"
+    placed = choose(race, shelf=TWO_REGIONS, stream=True, region=EUROPE_FIRST).targets
+    unplaced = choose("openai/gpt-4o!azure/gpt-4o", stream=True, region=EUROPE_FIRST).targets
+
+    assert [(target.model, target.region, target.is_race_leg) for target in placed] == [
+        ("gpt-4o", "eu-west-1", True),
+        ("gpt-4o", "", True),
+        ("m", "eu-west-1", True),
+        ("gpt-4o", "us-east-1", False),
+        ("m", "us-east-1", False),
+    ]
+    assert names(unplaced) == ["openai/gpt-4o", "azure/gpt-4o"]
+    assert all(target.is_race_leg for target in unplaced)
 
 
 def test_an_instance_is_the_nth_connection() -> None:

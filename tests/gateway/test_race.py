@@ -50,6 +50,9 @@ class Provider:
 
     def __init__(self) -> None:
         self.is_closed = False
+        self.is_leaving = asyncio.Event()
+        self.may_leave = asyncio.Event()
+        self.may_leave.set()
         self._deltas: asyncio.Queue[Any] = asyncio.Queue()
 
     def say(self, **delta: Any) -> "Provider":
@@ -65,6 +68,8 @@ class Provider:
             yield b"data: " + orjson.dumps({"id": "x", "created": 1, "model": "m", **delta}) + b"\n\n"
 
     async def aclose(self) -> None:
+        self.is_leaving.set()
+        await self.may_leave.wait()
         self.is_closed = True
 
 
@@ -255,6 +260,24 @@ async def test_a_client_that_leaves_before_anyone_spoke_pays_every_leg_that_was_
     assert told(trace) == {"a": "request_cancelled", "b": "request_cancelled"}
     assert trace.was_sent is False
     assert (track.provider("a").is_closed, track.provider("b").is_closed) == (True, True)
+
+
+async def test_a_client_that_leaves_while_losers_say_farewell_leaves_no_stream_open() -> None:
+    targets = [leg_target("a"), leg_target("b")]
+    track, trace = Track(), trace_of(targets)
+    track.provider("a").may_leave.clear()
+    track.provider("b").say(content="so")
+    racing = asyncio.create_task(raced(track, targets, trace))
+    await track.provider("a").is_leaving.wait()
+
+    racing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await racing
+
+    assert track.provider("b").is_closed
+    assert (trace.provider, trace.was_sent, told(trace)) == ("b", True, {"b": None})
+    assert lost(trace).keys() == {"a"}
+    track.provider("a").may_leave.set()
 
 
 @pytest.mark.parametrize(
