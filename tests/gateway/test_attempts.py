@@ -1,4 +1,4 @@
-"""Attempts against an upstream on 127.0.0.1: what an attempt does to its target's breaker."""
+"""Attempts against an upstream on 127.0.0.1: their targets' breakers, and the time that they have."""
 
 from typing import Any
 
@@ -39,11 +39,17 @@ def health() -> Health:
 
 
 async def failure(
-    transport: PooledTransport, known: Health, targets: list[Target], **asked: Any
+    transport: PooledTransport,
+    known: Health,
+    targets: list[Target],
+    *,
+    total_seconds: float = 180.0,
+    **asked: Any,
 ) -> GatewayError:
     """What a request to these targets ends in, the first of which has failed before."""
     outbound = Outbound(transport, PATIENT, Pressure(), UNGUARDED, UNGUARDED)
-    attempts = Attempts(outbound, settings=settings(**WARY), deadlines=Deadlines(), health=known)
+    rules = settings(**WARY, upstream_total_timeout_seconds=total_seconds)
+    attempts = Attempts(outbound, settings=rules, deadlines=Deadlines(), health=known)
     trace = Trace(route="/v1", client_request_id="", user_agent="", source="", policy=policy())
     trace.request = request("m", **asked)
     trace.need = need_of(trace.request, tuple(targets))
@@ -51,6 +57,11 @@ async def failure(
     with pytest.raises(GatewayError) as caught:
         await attempts.first_answer(targets, trace)
     return caught.value
+
+
+async def silent(conversation: Conversation) -> None:
+    await conversation.request()
+    await conversation.gone()
 
 
 def is_open(known: Health, one: Target) -> bool:
@@ -67,10 +78,6 @@ async def test_a_probe_that_is_never_sent_leaves_the_next_one_to_others() -> Non
 
 
 async def test_a_probe_that_is_given_up_in_a_race_leaves_the_next_one_to_others() -> None:
-    async def silent(conversation: Conversation) -> None:
-        await conversation.request()
-        await conversation.gone()
-
     known = health()
     async with scripted_upstream(silent) as upstream, pooled() as transport:
         legs = [target(provider, upstream.url, **LEG) for provider in ("p", "q")]
@@ -89,3 +96,13 @@ async def test_what_answers_a_probe_says_whether_its_target_works(status: bytes,
         await failure(transport, known, [one])
 
     assert known.breakers.any_is_open is remains
+
+
+async def test_a_leg_that_waits_is_not_begun_when_the_time_for_the_request_is_over() -> None:
+    async with scripted_upstream(silent) as upstream, pooled() as transport:
+        first = target("p", upstream.url, is_race_leg=True, handicap_seconds=10.0)
+        legs = [first, target("q", upstream.url, is_race_leg=True)]
+        error = await failure(transport, health(), legs, total_seconds=0.2, stream=True)
+
+    assert isinstance(error, UpstreamTimeout)
+    assert len(upstream.requests) == 1
