@@ -129,7 +129,7 @@ class Attempts:
             return answering
 
         with trace.waiting("race"):
-            return await run_race(legs_of(targets, trace), trace, start=start)
+            return await run_race(legs_of(targets, trace), trace, start=start, deadline=deadline)
 
     def _end_of(self, leg: Leg, deadline: float) -> float:
         patience_seconds = leg.target.ttft_timeout_seconds

@@ -99,12 +99,13 @@ def legs_of(targets: Sequence[Target], trace: Trace) -> list[Leg]:
     return sorted(legs, key=lambda leg: leg.starts_after_seconds)
 
 
-async def run_race(legs: Sequence[Leg], trace: Trace, *, start: Start) -> UpstreamStream:
+async def run_race(legs: Sequence[Leg], trace: Trace, *, start: Start, deadline: float) -> UpstreamStream:
     """The stream of the first leg with output; its request's trace goes on with it.
 
+    `deadline` is when its time is over, by the loop's clock: no leg is begun after it.
     Raises the last failure if all have failed. Whatever happens, what was started is ended and noted.
     """
-    race = _Race(start)
+    race = _Race(start, deadline)
     trace.asked_at_ms = trace.now_ms
     winner: Leg | None = None
     stream: UpstreamStream | None = None
@@ -135,9 +136,10 @@ async def run_race(legs: Sequence[Leg], trace: Trace, *, start: Start) -> Upstre
 class _Race:
     """The tasks of a race's legs."""
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, deadline: float) -> None:
         self.started: list[Leg] = []
         self._start = start
+        self._deadline = deadline
         self._running: dict[asyncio.Task[UpstreamStream], Leg] = {}
 
     async def run(self, legs: Sequence[Leg]) -> tuple[Leg, UpstreamStream]:
@@ -161,6 +163,9 @@ class _Race:
                 else:
                     del self._running[task]
                     return leg, stream
+            if loop.time() >= self._deadline:
+                # Who began only now would be given up at once, and paid.
+                waiting.clear()
         assert failure is not None, "a race has legs"
         raise failure
 

@@ -1,6 +1,7 @@
 """Races leg by leg: who starts when, who wins, what becomes of the others and what they have used."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -127,8 +128,10 @@ def lost(trace: Trace) -> dict[str, TokenUsage]:
     return {leg.trace.provider: leg.reading.usage for leg in trace.lost_legs}
 
 
-async def raced(track: Track, targets: list[Target], trace: Trace) -> UpstreamStream:
-    return await run_race(legs_of(targets, trace), trace, start=track.start)
+async def raced(
+    track: Track, targets: list[Target], trace: Trace, *, deadline: float = math.inf
+) -> UpstreamStream:
+    return await run_race(legs_of(targets, trace), trace, start=track.start, deadline=deadline)
 
 
 async def begun(track: Track, number: int) -> None:
@@ -217,6 +220,17 @@ async def test_an_early_failure_starts_all_the_rest() -> None:
     assert track.started == ["a", "b", "c"]
     assert told(trace) == {"a": "provider_error", "b": "lost_race", "c": None}
     assert lost(trace).keys() == {"b"}
+
+
+async def test_a_failure_starts_nobody_when_the_time_for_the_race_is_over() -> None:
+    targets = [leg_target("a", handicap=NEVER), leg_target("b"), leg_target("c")]
+    track, trace = Track(failures=dict.fromkeys("abc", ProviderError("no"))), trace_of(targets)
+
+    with pytest.raises(ProviderError):
+        await raced(track, targets, trace, deadline=asyncio.get_running_loop().time())
+
+    assert track.started == ["a"]
+    assert (told(trace), lost(trace)) == ({"a": "provider_error"}, {})
 
 
 async def test_when_all_fail_the_last_failure_is_raised_and_nothing_is_owed() -> None:
