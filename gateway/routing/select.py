@@ -129,7 +129,7 @@ class _Chooser:
         self._reasons: list[GatewayError] = []
         self._considered: list[Considered] = []
         self._notes: list[str] = []
-        self._seen: set[tuple[str, str, object, str]] = set()
+        self._seen: set[tuple[object, ...]] = set()
         self._taken: set[tuple[str, str, object, object, str]] = set()
         self._has_raced = False
 
@@ -236,9 +236,10 @@ class _Chooser:
 
     def _add(self, each: _Try, region: str) -> None:
         """The targets of the first offer that can serve, or of every one."""
-        step = each.step
+        step, leaf = each.step, each.step.leaf
+        place = (leaf.region, leaf.instance) if isinstance(leaf, Named) else ()
         for offer in each.offers:
-            key = (offer.provider, offer.model, step.leaf.options, region)
+            key = (offer.provider, offer.model, leaf.options, region, place)
             if key in self._seen:
                 continue
             self._seen.add(key)

@@ -531,12 +531,17 @@ def test_an_instance_is_the_nth_connection() -> None:
     shelf = Shelf(
         [offer("azure", "m")],
         [
-            replace(connection("azure"), credential="first"),
-            replace(connection("azure"), credential="second"),
+            replace(connection("azure"), credential="first", id=UUID(int=1)),
+            replace(connection("azure"), credential="second", id=UUID(int=2)),
         ],
     )
 
-    assert [target.credential for target in choose("azure.2:m", shelf=shelf).targets] == ["second"]
+    def credentials(model: str) -> list[str]:
+        return [target.credential for target in choose(model, shelf=shelf).targets]
+
+    assert credentials("azure.2:m") == ["second"]
+    assert credentials("azure.2:m|azure.1:m") == ["second", "first"]
+    assert credentials("azure.2:m|m") == ["second", "first"]
     assert "has 2 connection(s)" in refusal("azure.3:m", ModelNotFound, shelf=shelf).message
 
 
