@@ -31,7 +31,10 @@ _left = itemgetter("left")
 def identity_headers(trace: Trace) -> list[tuple[bytes, bytes]]:
     headers = [(b"x-request-id", trace.shown_id.encode()), (EVENT_ID_HEADER, trace.id_text.encode())]
     if trace.clamped_tokens is not None:
-        headers.append((CLAMPED_HEADER, b"%d" % trace.clamped_tokens))
+        # Of a list of requests each has its own cap.
+        asked = trace.asked
+        clamped = asked.max_output_tokens if asked and asked.max_output_tokens else trace.clamped_tokens
+        headers.append((CLAMPED_HEADER, b"%d" % clamped))
     return headers
 
 

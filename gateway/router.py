@@ -178,7 +178,8 @@ class Router:
         choice = choose_targets(request, catalogue=catalogue, policy=policy, conditions=conditions)
         if not request.stays_with_provider or not choice.targets:
             return choice
-        return structs.replace(choice, targets=_of_first_provider(choice.targets))
+        alone = without_lonely_legs(_of_first_provider(choice.targets))
+        return structs.replace(choice, targets=tuple(alone))
 
 
 def _unix_time(day: date) -> int:
@@ -190,14 +191,14 @@ def _check_hops(hops: int) -> None:
         raise InvalidModel("The endpoint of this model leads back to this gateway.", param="model")
 
 
-def _of_first_provider(targets: tuple[Target, ...]) -> tuple[Target, ...]:
+def _of_first_provider(targets: tuple[Target, ...]) -> list[Target]:
     """The targets at the first one's provider; the legs of a race that was asked for stay together."""
     first = targets[0]
-    return tuple(
+    return [
         target
         for target in targets
         if target.provider == first.provider or (target.is_race_leg and first.is_race_leg)
-    )
+    ]
 
 
 def _bounded(request: ChatRequest, choice: Choice) -> Choice:

@@ -113,3 +113,13 @@ def test_what_has_no_price_for_what_is_asked_is_explained() -> None:
         ("rated", True),
     ]
     assert answer["considered"][0]["refusal"]["code"] == "model_price_unavailable"
+
+
+def test_a_leg_that_is_left_alone_at_the_first_provider_does_not_race() -> None:
+    owner = owner_of([offer("own-llm", "a"), offer("own-llm", "b"), offer("other-llm", "c")])
+    asked = wished(request("[thinker]own-llm/a^own-llm/b!other-llm/c", stream=True), NO_FALLBACK)
+
+    routes = [router().route(asked, owner) for _ in range(20)]
+
+    assert all(sum(target.is_race_leg for target in route.targets) != 1 for route in routes)
+    assert all(route.targets for route in routes)
