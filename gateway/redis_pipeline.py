@@ -204,10 +204,15 @@ class _Replies(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
         replies = []
-        while (reply := self._reader.gets()) is not ...:
-            replies.append(reply)
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not ...:
+                replies.append(reply)
+        except hiredis.ProtocolError:
+            # Whatever listens at that address by now, it is no Redis.
+            self.transport.abort()
+            return
         if self.is_greeted:
             self._pipeline.receive(replies)
         elif replies and self._greeting and not self._greeting.done():

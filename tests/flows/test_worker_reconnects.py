@@ -32,6 +32,7 @@ async def test_a_worker_whose_broker_died_under_a_task_ingests_again(
 
     assert worker.is_running
     worker.stop()
+    gateway.stop()
 
 
 def a_task_waits() -> bool:

@@ -47,6 +47,16 @@ async def test_a_redis_that_cannot_serve_is_away(reply: bytes) -> None:
         await ask(reply)
 
 
+@pytest.mark.parametrize("is_greeting", [False, True])
+async def test_what_is_no_redis_is_away(is_greeting: bool, caplog: pytest.LogCaptureFixture) -> None:
+    http = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+
+    with pytest.raises(RedisAway):
+        await (ask(b"", info=http) if is_greeting else ask(http))
+
+    assert "Traceback" not in caplog.text
+
+
 async def test_an_error_of_the_command_is_not_an_absence() -> None:
     with pytest.raises(hiredis.ReplyError):
         await ask(b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n")
