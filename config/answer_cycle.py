@@ -4,17 +4,17 @@ What is not ordinary (no keep-alive, HEAD, a status without a body, a header tha
 that has no business in one) is left to uvicorn.
 """
 
-import re
 from functools import lru_cache
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from gateway.http1 import HEADER_NAME
+
 LENGTH, CHUNKED = b"content-length: ", b"transfer-encoding: chunked"
 LINE_END = b"\r\n"
 FRAMING = frozenset({b"connection", b"transfer-encoding"})
 BODILESS = frozenset({204, 304})
-NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 REMEMBERED_NAMES = 1_024
 
 
@@ -62,4 +62,4 @@ class AnswerCycle(RequestResponseCycle):
 def _start_of(name: bytes) -> bytes:
     """How the field of an ordinary header begins; nothing for any other."""
     lower = name.lower()
-    return b"" if lower in FRAMING or not NAME.fullmatch(name) else lower + b": "
+    return b"" if lower in FRAMING or not HEADER_NAME.fullmatch(name) else lower + b": "

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from billing.errors import UnknownPrice
+from billing.money import PICO_PER_NANO
 from billing.pricing import DEFAULT_TIER, Cost, Price, cost_of
 from billing.terms import Bill
 from billing.usage import TokenUsage
@@ -12,7 +13,6 @@ from gateway.wire.shapes import Reading
 
 NO_TOKENS = TokenUsage()
 FREE = Cost()
-PICO_PER_NANO = 1000
 
 
 def priced(
